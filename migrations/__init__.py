@@ -1,0 +1,1 @@
+"""Alembic migrations, written by hand, applied with `ocd db upgrade`."""

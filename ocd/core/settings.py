@@ -1,0 +1,204 @@
+"""All settings, read once from the environment by an entrance, validated, frozen.
+
+Every variable is `OCD_<NAME>`; secrets may come from a file instead, `OCD_<NAME>_FILE`. Without
+`OCD_DATABASE_URL` the program uses the embedded servers of its home folder. The reference page
+docs/reference/settings.md is generated from this file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from ocd.core.errors import ConfigError, UnknownName
+
+PROJECT = Path(__file__).resolve().parents[2]
+#: Variables that shells set for other reasons: not ours, never refused.
+_FOREIGN: frozenset[str] = frozenset()
+
+
+def _setting(default: Any, text: str, *, secret: bool = False, choices: tuple[str, ...] = ()) -> Any:
+    """Declare one setting; `text` becomes its line in the reference."""
+    return field(
+        default=default, metadata={"text": text, "secret": secret, "choices": choices}, repr=not secret
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set; see each field's text. Secrets never show in `repr`."""
+
+    home: Path = _setting(PROJECT / ".ocd", "Folder for embedded servers, artifacts, logs and generated secrets.")
+    database_url: str | None = _setting(
+        None, "PostgreSQL URL of the worker login (bypasses row security). Unset: the home's embedded server.", secret=True
+    )
+    owner_database_url: str | None = _setting(
+        None, "PostgreSQL URL of the owner login, used by `ocd db` only. Default: OCD_DATABASE_URL.", secret=True
+    )
+    redis_url: str | None = _setting(
+        None, "Redis URL of the message broker. Unset: the home's embedded server.", secret=True
+    )
+    artifact_url: str | None = _setting(
+        None, "Where artifacts go: a folder, or s3://bucket/prefix (credentials from AWS_* variables). Default: <home>/artifacts."
+    )
+    artifact_days: int = _setting(90, "Days until an artifact expires.")
+    log_format: str = _setting("console", "How log lines look.", choices=("console", "json"))
+    log_level: str = _setting("INFO", "Lowest level that is logged.", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    worker_concurrency: int = _setting(2, "Processes per worker of `ocd up` and `make nightly`.")
+    lease_s: int = _setting(30, "Seconds after which a silent worker's run may be taken over.")
+    retry_backoff_s: int = _setting(10, "Seconds before the first retry of a run; the second waits three times as long.")
+    purge_enabled: bool = _setting(False, "Whether lifecycle.purge may delete. Always on for the embedded database.")
+    purge_batch_rows: int = _setting(5000, "Rows per purge batch at the start; adapted to about 100 ms a batch.")
+    backup_trust_hours: int = _setting(26, "Age at which a verified backup no longer allows a purge.")
+    webhook_url: str | None = _setting(None, "Where failed runs are reported by HTTP POST (JSON).", secret=True)
+    ga_backend: str | None = _setting(
+        None, "Where GA4 data comes from: rest is live, recorded replays files.", choices=("rest", "recorded")
+    )
+    ga_property: str | None = _setting(None, "GA4 property id, digits only.")
+    ga_api_url: str = _setting("https://analyticsdata.googleapis.com", "Base URL of the Data API.")
+    ga_credentials_file: Path | None = _setting(None, "Service account JSON for GA4; needs the google extra.")
+    ga_access_token: str | None = _setting(None, "OAuth access token for GA4, instead of a service account.", secret=True)
+    ga_recordings: Path | None = _setting(None, "Folder of recorded GA4 reports, for the recorded backend.")
+    sitemap_url: str | None = _setting(None, "Sitemap (or sitemap index) that sources.snapshot_sitemap reads.")
+    sitemap_allow_hosts: tuple[str, ...] = _setting(
+        (), "Exact host:port pairs, comma separated, that may be private addresses. Default: none."
+    )
+    flower_port: int = _setting(5555, "Port of Flower on 127.0.0.1; the next free one is taken if it is busy.")
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read the process's environment; for entrances only."""
+        return cls.from_env(os.environ)
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Parse and check; raises ConfigError naming every fault at once."""
+        hints = get_type_hints(cls)
+        values: dict[str, Any] = {}
+        faults: list[str] = _unknown_variables(env)
+        for item in fields(cls):
+            try:
+                raw = _raw(env, item)
+                if raw is not None:
+                    values[item.name] = _parse(raw, hints[item.name], item.metadata["choices"])
+            except (ValueError, OSError) as error:
+                faults.append(f"{variable(item.name)}: {error}")
+        if not faults:
+            settings = cls(**values)
+            faults = settings.faults()
+        if faults:
+            raise ConfigError("settings: " + "; ".join(faults))
+        return settings
+
+    def faults(self) -> list[str]:
+        """Return what is wrong between settings, in words; empty when all is well."""
+        found = []
+        if self.database_url and not self.redis_url:
+            found.append("OCD_DATABASE_URL is set but OCD_REDIS_URL is not; set both, or none for the embedded servers")
+        if self.redis_url and not self.database_url:
+            found.append("OCD_REDIS_URL is set but OCD_DATABASE_URL is not; set both, or none for the embedded servers")
+        for name in ("database_url", "owner_database_url"):
+            url = getattr(self, name)
+            if url and not url.startswith(("postgresql://", "postgres://")):
+                found.append(f"{variable(name)}: expected postgresql://user:password@host/database")
+        if self.redis_url and not self.redis_url.startswith(("redis://", "rediss://", "redis+socket://")):
+            found.append("OCD_REDIS_URL: expected redis://, rediss:// or redis+socket://")
+        for name in ("lease_s", "artifact_days", "worker_concurrency", "purge_batch_rows", "backup_trust_hours"):
+            if getattr(self, name) < 1:
+                found.append(f"{variable(name)}: must be at least 1")
+        if self.ga_property and not self.ga_property.isdigit():
+            found.append("OCD_GA_PROPERTY: digits only, as shown in GA4's admin")
+        return found
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the servers are our own, of this home."""
+        return self.database_url is None
+
+    def owner_url(self) -> str:
+        """URL of the owner login; raises ConfigError where no database is configured."""
+        url = self.owner_database_url or self.database_url
+        if url is None:
+            raise ConfigError("no database: set OCD_DATABASE_URL, or use `ocd`, which starts the embedded one")
+        return url
+
+    def worker_url(self) -> str:
+        """URL of the worker login; raises ConfigError where no database is configured."""
+        if self.database_url is None:
+            raise ConfigError("no database: set OCD_DATABASE_URL, or use `ocd`, which starts the embedded one")
+        return self.database_url
+
+    def broker_url(self) -> str:
+        """URL of Redis; raises ConfigError where none is configured."""
+        if self.redis_url is None:
+            raise ConfigError("no Redis: set OCD_REDIS_URL, or use `ocd up`, which starts the embedded one")
+        return self.redis_url
+
+    def artifact_location(self) -> str:
+        """Folder or bucket URL of the artifact store."""
+        return self.artifact_url or str(self.home / "artifacts")
+
+    def replace(self, **changes: Any) -> Settings:
+        """Return a copy with these fields changed."""
+        return dataclasses.replace(self, **changes)
+
+
+def local_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
+    """Return `env` with every setting of ours taken out but the home: no foreign server by accident."""
+    kept = {key: value for key, value in env.items() if not key.startswith("OCD_")}
+    return kept | {"OCD_HOME": str(home)}
+
+
+def process_environment() -> dict[str, str]:
+    """Return a copy of this process's environment, to hand to a child process."""
+    return dict(os.environ)
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a field."""
+    return f"OCD_{name.upper()}"
+
+
+def _unknown_variables(env: Mapping[str, str]) -> list[str]:
+    known = {variable(item.name) for item in fields(Settings)}
+    known |= {f"{variable(item.name)}_FILE" for item in fields(Settings) if item.metadata["secret"]}
+    given = {key for key in env if key.startswith("OCD_")} - known - _FOREIGN
+    return [str(UnknownName("setting", key, known)) for key in sorted(given)]
+
+
+def _raw(env: Mapping[str, str], item: dataclasses.Field[Any]) -> str | None:
+    name = variable(item.name)
+    from_file = env.get(f"{name}_FILE") if item.metadata["secret"] else None
+    if from_file and env.get(name):
+        raise ValueError(f"set {name} or {name}_FILE, not both")
+    if from_file:
+        return Path(from_file).read_text(encoding="utf-8").strip()
+    return env.get(name) or None
+
+
+def _parse(raw: str, hint: Any, choices: tuple[str, ...]) -> Any:
+    kinds = set(get_args(hint)) or {hint}
+    if hint == tuple[str, ...]:
+        return tuple(part.strip() for part in raw.split(",") if part.strip())
+    if Path in kinds:
+        return Path(raw).expanduser().absolute()
+    if bool in kinds:
+        return _parse_bool(raw)
+    if int in kinds:
+        return int(raw)
+    if choices and raw not in choices:
+        raise ValueError(f"{raw!r} is not one of {', '.join(choices)}")
+    return raw
+
+
+def _parse_bool(raw: str) -> bool:
+    word = raw.lower()
+    if word in {"true", "1", "yes", "on"}:
+        return True
+    if word in {"false", "0", "no", "off"}:
+        return False
+    raise ValueError(f"{raw!r} is neither true nor false")

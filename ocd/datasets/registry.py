@@ -1,0 +1,17 @@
+"""The one tuple of all datasets."""
+
+from __future__ import annotations
+
+from ocd.core.errors import UnknownName
+from ocd.datasets.agents import AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES
+from ocd.datasets.facts import Dataset
+
+DATASETS: tuple[Dataset, ...] = (AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES)
+
+
+def dataset(name: str) -> Dataset:
+    """Return the dataset of that name; raises UnknownName with the nearest one."""
+    for candidate in DATASETS:
+        if candidate.name == name:
+            return candidate
+    raise UnknownName("dataset", name, (d.name for d in DATASETS))
