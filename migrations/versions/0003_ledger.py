@@ -159,9 +159,8 @@ TABLES = [
       last_key bigint not null,
       rows bigint not null,
       archive text not null,
-      frame_offset bigint not null,
-      frame_bytes bigint not null,
-      raw_sha256 text not null,
+      stored_bytes bigint not null,
+      stored_sha256 text not null,
       committed_at timestamptz not null default clock_timestamp(),
       primary key (run_id, generation, number)
     )

@@ -46,6 +46,10 @@ class Store(Protocol):
         """Return the object's size in bytes, None where there is none."""
         ...
 
+    def list(self, prefix: str) -> list[str]:
+        """Return the names below a folder-like prefix, sorted."""
+        ...
+
     def delete(self, name: str) -> None:
         """Remove the object; a missing one is fine."""
         ...
@@ -116,17 +120,6 @@ class FolderStore:
             )
         return FolderWriter(name, path, os.fdopen(descriptor, "wb"))
 
-    def append(self, name: str, offset: int) -> BinaryIO:
-        """Open a file that grows in place (a purge archive), cut off at `offset`, positioned there."""
-        path = self.path(name)
-        with _told(name):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-            os.ftruncate(descriptor, offset)
-            file = os.fdopen(descriptor, "r+b")
-            file.seek(offset)
-        return file
-
     def open(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield the object's bytes, or a range of them, in blocks."""
         with _told(name), self.path(name).open("rb") as file:
@@ -144,6 +137,11 @@ class FolderStore:
         """Return the object's size in bytes, None where there is none."""
         path = self.path(name)
         return path.stat().st_size if path.exists() else None
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the names below a folder-like prefix, sorted; unfinished ones included."""
+        files = (file for file in self.path(prefix).rglob("*") if file.is_file())
+        return sorted(str(file.relative_to(self.root.resolve())) for file in files)
 
     def delete(self, name: str) -> None:
         """Remove the object; a missing one is fine."""
@@ -254,6 +252,14 @@ class BucketStore:
                 return int(obstore.head(self._bucket, name)["size"])
             except FileNotFoundError:
                 return None
+
+    def list(self, prefix: str) -> list[str]:
+        """Return the names below a folder-like prefix, sorted."""
+        import obstore
+
+        with _bucket_told(prefix):
+            pages = obstore.list(self._bucket, prefix=prefix)
+            return sorted(item["path"] for page in pages for item in page)
 
     def delete(self, name: str) -> None:
         """Remove the object; a missing one is fine."""
