@@ -109,7 +109,7 @@ end $$
 """
 
 
-class AdoptionRefused(Exception):
+class AdoptionRefused(RuntimeError):
     """A table exists with another shape; the message lists each difference and its mend."""
 
 
