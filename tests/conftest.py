@@ -1,0 +1,139 @@
+"""Real servers for the tests: one embedded PostgreSQL, a fresh database for every test that asks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url
+
+from ocd.core import migrate
+from ocd.core.db import sqlalchemy_url
+from ocd.core.embedded import scratch_postgres
+from ocd.core.store import FolderStore
+from ocd.ledger import claims, enqueue
+from ocd.ledger.artifacts import Keeper
+from ocd.ledger.run import Run
+from ocd.ledger.windows import Daily
+from tests.factories.clock import NOW
+
+_numbers = itertools.count()
+
+
+def pytest_configure() -> None:
+    """Take every configured server out of the environment: tests start their own."""
+    import os
+
+    for name in [name for name in os.environ if name.startswith("OCD_")]:
+        del os.environ[name]
+
+
+@dataclass(frozen=True)
+class Database:
+    """A migrated database of its own: worker engine, worker and owner URL, superuser URL."""
+
+    engine: Engine
+    url: str
+    owner_url: str
+    superuser_url: str
+
+
+def at(url: str, *, user: str | None = None, password: str | None = None, database: str | None = None) -> str:
+    """Return the URL with parts exchanged."""
+    changed = make_url(url).set(drivername="postgresql")
+    changed = changed.set(username=user or changed.username, password=password or changed.password)
+    return changed.set(database=database or changed.database).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """Superuser URL of a PostgreSQL for this session, with the logins of ours."""
+    with scratch_postgres() as url:
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute("create role ocd_owner login password 'owner' createrole createdb bypassrls")
+            conn.execute("create role ocd_worker login password 'worker' bypassrls")
+            conn.execute("create role ocd_reader login password 'reader'")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> str:
+    """Name of a migrated database that tests clone."""
+    name = "template_ocd"
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(f"create database {name} owner ocd_owner")
+    migrate.upgrade(at(server, user="ocd_owner", password="owner", database=name))
+    return name
+
+
+@pytest.fixture
+def empty_database(server: str) -> Iterator[Database]:
+    """A database without any migration."""
+    yield from _database(server, None)
+
+
+@pytest.fixture
+def db(server: str, template: str) -> Iterator[Database]:
+    """A migrated database of this test's own."""
+    yield from _database(server, template)
+
+
+def _database(server: str, template: str | None) -> Iterator[Database]:
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as conn:
+        clone = sql.SQL("template {}").format(sql.Identifier(template)) if template else sql.SQL("")
+        conn.execute(sql.SQL("create database {} owner ocd_owner {} strategy file_copy").format(sql.Identifier(name), clone))
+    url = at(server, user="ocd_worker", password="worker", database=name)
+    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool, connect_args={"options": "-c timezone=UTC"})
+    yield Database(
+        engine, url, at(server, user="ocd_owner", password="owner", database=name), at(server, database=name)
+    )
+    engine.dispose()
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def conn(db: Database) -> Iterator[Connection]:
+    """A connection of the worker login."""
+    with db.engine.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    """An artifact store of this test's own."""
+    return FolderStore(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def keeper_for(store: FolderStore) -> Callable[[Run], Keeper]:
+    """Make the keeper of a run's artifacts."""
+    return lambda run: Keeper(store, run.id, NOW, timedelta(days=90))
+
+
+@pytest.fixture
+def start_run(db: Database) -> Callable[..., Run]:
+    """Order and claim a run: start_run(job, window="2026-11-23", subject={}, params={}) -> Run."""
+
+    def start(
+        job: str = "test.job", window: str = "2026-11-23", *, subject: dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None, is_dry: bool = False, lease_s: float = 30,
+    ) -> Run:
+        order = enqueue.Order(
+            job, Daily().parse(window), "short", params=params or {}, subject=subject or {}, is_dry=is_dry
+        )
+        with db.engine.begin() as conn:
+            placed = enqueue.add(conn, order, retry_ended=True, force=True)
+        run = claims.claim(db.engine, placed.run_id, worker="test", lease_s=lease_s)
+        assert run is not None
+        return run
+
+    return start
