@@ -492,7 +492,8 @@ def _system_folder() -> Path:
 
 
 def _url(user: str, password: str, database: str, folder: Path) -> str:
-    return f"postgresql://{quote(user)}:{quote(password)}@/{database}?host={quote(str(folder), safe='')}"
+    port = 5432  # explicit: PGPORT in the shell must not matter
+    return f"postgresql://{quote(user)}:{quote(password)}@:{port}/{database}?host={quote(str(folder), safe='')}"
 
 
 def _redis_conf(folder: Path, socket: Path) -> str:

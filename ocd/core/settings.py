@@ -17,8 +17,8 @@ from typing import Any, get_args, get_type_hints
 from ocd.core.errors import ConfigError, UnknownName
 
 PROJECT = Path(__file__).resolve().parents[2]
-#: Variables that shells set for other reasons: not ours, never refused.
-_FOREIGN: frozenset[str] = frozenset()
+#: Variables that can name a server: ours, Celery's, Flower's, libpq's.
+_SERVER_VARIABLES = ("OCD_", "CELERY_", "FLOWER_", "PG")
 
 
 def _setting(default: Any, text: str, *, secret: bool = False, choices: tuple[str, ...] = ()) -> Any:
@@ -148,8 +148,11 @@ class Settings:
 
 
 def local_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
-    """Return `env` with every setting of ours taken out but the home: no foreign server by accident."""
-    kept = {key: value for key, value in env.items() if not key.startswith("OCD_")}
+    """Return `env` with every setting of ours, Celery's, Flower's and libpq's taken out but the home.
+
+    No foreign server can be reached by accident, whatever the shell's environment names.
+    """
+    kept = {key: value for key, value in env.items() if not key.startswith(_SERVER_VARIABLES)}
     return kept | {"OCD_HOME": str(home)}
 
 
@@ -166,7 +169,7 @@ def variable(name: str) -> str:
 def _unknown_variables(env: Mapping[str, str]) -> list[str]:
     known = {variable(item.name) for item in fields(Settings)}
     known |= {f"{variable(item.name)}_FILE" for item in fields(Settings) if item.metadata["secret"]}
-    given = {key for key in env if key.startswith("OCD_")} - known - _FOREIGN
+    given = {key for key in env if key.startswith("OCD_")} - known
     return [str(UnknownName("setting", key, known)) for key in sorted(given)]
 
 
