@@ -169,7 +169,7 @@ def variable(name: str) -> str:
 def _unknown_variables(env: Mapping[str, str]) -> list[str]:
     known = {variable(item.name) for item in fields(Settings)}
     known |= {f"{variable(item.name)}_FILE" for item in fields(Settings) if item.metadata["secret"]}
-    given = {key for key in env if key.startswith("OCD_")} - known
+    given = {key for key in env if key.startswith("OCD_")} - known - {"OCD_STACK"}  # supervisord's mark
     return [str(UnknownName("setting", key, known)) for key in sorted(given)]
 
 

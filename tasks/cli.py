@@ -1,0 +1,99 @@
+"""`ocd …`: every command, loaded when it is called, so that `ocd --help` answers at once."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any
+
+import click
+
+from ocd.core.errors import OcdError
+
+#: command → (where it is, what it does)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "jobs": ("look", "List the jobs: what they do, when they run, last good window."),
+    "runs": ("look", "List runs, newest first."),
+    "show": ("look", "Show one run whole: state, attempts, evidence, files."),
+    "logs": ("look", "Print the log lines of a run."),
+    "evidence": ("look", "Write the log of what was done, for auditors."),
+    "status": ("look", "Say at a glance whether all is well."),
+    "run": ("order", "Run a job."),
+    "night": ("order", "Run tonight's flow: the last closed day."),
+    "backfill": ("order", "Run a job for past windows."),
+    "rerun": ("order", "Take an ended run up again."),
+    "cancel": ("order", "Stop a run between two batches."),
+    "seed": ("system", "Fill the embedded database with sample data."),
+    "db": ("system", "Migrate the database: upgrade, downgrade, status."),
+    "check": ("system", "Check settings, servers and schema before anything runs."),
+    "up": ("system", "Run everything on this machine, in the foreground."),
+    "down": ("system", "Stop what `ocd up` or KEEP=1 left running."),
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a command when it is used; its list of names and helps is `COMMANDS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"tasks.commands.{COMMANDS[cmd_name][0]}")
+        found: click.Command = getattr(module, cmd_name)
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from ocd.core.errors import UnknownName
+
+            raise UnknownName("command", args[0], COMMANDS)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Lazy, epilog="Example: ocd run lifecycle.purge --dataset agent_feedback --dry-run", context_settings={"max_content_width": 110}
+)
+@click.version_option(package_name="ocd")
+def cli() -> None:
+    """Keep a support desk's data safe, small, fresh and trusted."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: errors of ours become one line and an exit code (1 a run failed, 2 usage or configuration)."""
+    try:
+        code = cli.main(args=arguments, prog_name="ocd", standalone_mode=False)
+    except click.exceptions.Abort:
+        _say("interrupted")
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except OcdError as error:
+        _say(f"{type(error).__name__}: {error.message}")
+        code = 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 0
+    else:
+        code = code if isinstance(code, int) else 0
+    finally:
+        if "tasks.runtime" in sys.modules:
+            sys.modules["tasks.runtime"].release()
+    sys.exit(code)
+
+
+def _say(text: str) -> None:
+    if "--json" in sys.argv:
+        click.echo(json.dumps({"error": text}))
+    click.echo(f"ocd: {text}", err=True)
+
+
+if __name__ == "__main__":
+    main()

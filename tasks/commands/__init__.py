@@ -1,0 +1,1 @@
+"""The commands of `ocd`, by what people want: look, order work, run the system."""

@@ -1,0 +1,91 @@
+"""Flows: which jobs belong together, and what waits for what. The ledger carries them, no chord."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ocd.core.errors import UnknownName
+from ocd.ledger import enqueue
+from ocd.ledger.enqueue import Placed
+from ocd.ledger.windows import Cadence, Daily, Window
+from tasks import runtime
+from tasks.job import job_named
+from tasks.publish import publish_all
+
+
+@dataclass(frozen=True)
+class Step:
+    """One job of a flow; it starts when every job in `after` is done."""
+
+    job: str
+    after: tuple[str, ...] = ()
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Steps in an order in which each comes behind those it waits for."""
+
+    name: str
+    description: str
+    cadence: Cadence
+    steps: tuple[Step, ...]
+
+
+NIGHT = Flow(
+    "night",
+    "Copy, prove the copy, purge what is past retention; refresh, check and roll up beside it.",
+    Daily(hour=2),
+    (
+        Step("lifecycle.backup"),
+        Step("lifecycle.verify", after=("lifecycle.backup",)),
+        Step("lifecycle.purge", after=("lifecycle.verify",)),
+        Step("sources.refresh_ga"),
+        Step("sources.snapshot_sitemap"),
+        Step("quality.check"),
+        Step("warehouse.rollup"),
+    ),
+)
+
+FLOWS = (NIGHT,)
+
+
+def flow_named(name: str) -> Flow:
+    """Return the flow of that name; raises UnknownName."""
+    for flow in FLOWS:
+        if flow.name == name:
+            return flow
+    raise UnknownName("flow", name, (flow.name for flow in FLOWS))
+
+
+def place_flow(
+    flow: Flow, window: Window, *, trigger: str, requested_by: str | None = None, retry_ended: bool = False
+) -> list[Placed]:
+    """Put every step of a flow into the ledger in one transaction, then send the ready ones."""
+    with runtime.engine().begin() as conn:
+        placed = _add_steps(conn, flow, window, trigger, requested_by, retry_ended)
+    publish_all(one.run_id for one in placed if one.is_ready)
+    return placed
+
+
+def _add_steps(
+    conn: Connection, flow: Flow, window: Window, trigger: str, requested_by: str | None, retry_ended: bool
+) -> list[Placed]:
+    runs_of: dict[str, list[Placed]] = {}
+    for step in flow.steps:
+        job = job_named(step.job)
+        after = tuple(one.run_id for before in step.after for one in runs_of[before])
+        runs_of[step.job] = [
+            enqueue.add(
+                conn,
+                job.order(params, window, trigger=trigger, requested_by=requested_by, flow=flow.name),
+                after=after,
+                retry_ended=retry_ended,
+            )
+            for params in job.spread(step.params)
+        ]
+    return [one for placed in runs_of.values() for one in placed]

@@ -1,0 +1,10 @@
+"""Imports every module that declares jobs, so that `JOBS` is complete; Celery includes this one."""
+
+from __future__ import annotations
+
+from tasks import ledger, lifecycle, quality, sources, warehouse
+from tasks.job import JOBS
+
+MODULES = (ledger, lifecycle, quality, sources, warehouse)
+
+__all__ = ["JOBS", "MODULES"]
