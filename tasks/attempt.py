@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import structlog
 from sqlalchemy.exc import DBAPIError
 
@@ -116,7 +117,7 @@ def _arguments(job: Job[Any, Any], run: Run) -> dict[str, Any]:
 def _ending(run: Run, result: Any) -> Ending:
     if not isinstance(result, BaseException):
         return Ending(State.DONE, "done", rows=result.rows, evidence=to_evidence(result))
-    error = redacted(result) if isinstance(result, DBAPIError) else result
+    error = redacted(result) if isinstance(result, DBAPIError | psycopg.Error) else result
     if isinstance(error, OcdError):
         told = {"error_class": type(error).__name__, "error_message": error.message}
     else:

@@ -125,12 +125,13 @@ TABLES = [
     """
     create table ocd.backup_table (
       run_id bigint not null references ocd.run (id) on delete cascade,
+      generation integer not null,
       dataset text not null,
       snapshot_at timestamptz not null,
       rows bigint not null,
       content_hash text not null,
       artifact_name text not null,
-      primary key (run_id, dataset)
+      primary key (run_id, generation, dataset)
     )
     """,
     "comment on column ocd.backup_table.run_id is 'The lifecycle.backup run that wrote it.'",
@@ -160,6 +161,7 @@ TABLES = [
       rows bigint not null,
       archive text not null,
       stored_bytes bigint not null,
+      raw_sha256 text not null,
       stored_sha256 text not null,
       committed_at timestamptz not null default clock_timestamp(),
       primary key (run_id, generation, number)

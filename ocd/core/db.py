@@ -58,9 +58,9 @@ def close_engines() -> None:
         _engines.pop(key).dispose()
 
 
-def redacted(error: DBAPIError) -> OcdError:
+def redacted(error: DBAPIError | pg.Error) -> OcdError:
     """Reduce a database error to class, constraint and position: its text may hold a row's values."""
-    origin = error.orig
+    origin = error.orig if isinstance(error, DBAPIError) else error
     name = type(origin).__name__
     if isinstance(origin, pg.Error) and origin.sqlstate:
         diag = origin.diag
