@@ -1,0 +1,12 @@
+"""Jobs of the warehouse room."""
+
+from __future__ import annotations
+
+from ocd.warehouse import rollup as rollups
+from tasks.job import Door, job
+
+
+@job("warehouse.rollup", queue="short", effect="idempotent", can_backfill=True)
+def rollup(door: Door) -> rollups.RollupReport:
+    """Roll the day's agent rows up into metric facts, one per metric and period."""
+    return rollups.rollup(door.conn, run=door.run, now=door.now)
