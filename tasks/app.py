@@ -77,13 +77,11 @@ app = Celery("ocd", include=["tasks.registry"])
 app.add_defaults(_configuration)
 
 
-@signals.setup_logging.connect
 def _log(**_: Any) -> None:
     found = runtime.configured()
     ocd_logging.configure(found.log_format, found.log_level)
 
 
-@signals.worker_init.connect
 def _check_schema(**_: Any) -> None:
     """Refuse to start on a database of another revision; raises SchemaMismatch."""
     runtime.engine("worker")
@@ -92,18 +90,23 @@ def _check_schema(**_: Any) -> None:
     close_engines()  # no connection may live over the fork
 
 
-@signals.worker_process_init.connect
 def _after_fork(**_: Any) -> None:
     forget_engines()
 
 
-@signals.worker_ready.connect
 def _reconcile_at_start(**_: Any) -> None:
     from tasks.ledger import reconcile_now
 
     reconcile_now()
 
 
-@signals.worker_shutting_down.connect
 def _drain(**_: Any) -> None:
     draining.set()
+
+
+# Plain calls, not decorators: Celery has no types, and a decorated function would lose its own.
+signals.setup_logging.connect(_log)
+signals.worker_init.connect(_check_schema)
+signals.worker_process_init.connect(_after_fork)
+signals.worker_ready.connect(_reconcile_at_start)
+signals.worker_shutting_down.connect(_drain)

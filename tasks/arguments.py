@@ -34,7 +34,11 @@ def parameters_of(body: Callable[..., Any]) -> tuple[Parameter, ...]:
     """Return the body's parameters after the door, without `dry_run`."""
     hints = get_type_hints(body)
     found = list(inspect.signature(body).parameters.values())[1:]
-    return tuple(Parameter(item.name, hints[item.name], item.default) for item in found if item.name != "dry_run")
+    return tuple(
+        Parameter(item.name, hints[item.name], item.default)
+        for item in found
+        if item.name != "dry_run"
+    )
 
 
 def takes_dry_run(body: Callable[..., Any]) -> bool:
@@ -48,4 +52,7 @@ def bind(job: str, parameters: tuple[Parameter, ...], given: Mapping[str, Any]) 
     for name in given:
         if name not in known:
             raise UnknownName(f"parameter of {job}:", name, known or ["(none)"])
-    return {name: known[name].parse(given[name]) if name in given else known[name].default for name in known}
+    return {
+        name: known[name].parse(given[name]) if name in given else known[name].default
+        for name in known
+    }

@@ -40,19 +40,27 @@ class RunFailed(Exception):
     """What Celery and Flower see of a failure: the class and a message without values."""
 
 
-def attempt_message(job: Job[Any, Any], celery_task: Any, run_id: int | None, params: Mapping[str, Any]) -> str:
+def attempt_message(
+    job: Job[Any, Any], celery_task: Any, run_id: int | None, params: Mapping[str, Any]
+) -> str:
     """Carry out a message: a run's id from us, or a plain Celery call with arguments. Returns a line."""
     from tasks.publish import place_plain, publish_all
 
     if run_id is not None and params:
-        raise RunFailed("ConfigError: a message with a run's id carries no arguments; they stand in the ledger")
+        raise RunFailed(
+            "ConfigError: a message with a run's id carries no arguments; they stand in the ledger"
+        )
     run_id = place_plain(job, params) if run_id is None else run_id
-    run = claims.claim(runtime.engine(), run_id, worker=_worker(), lease_s=runtime.settings().lease_s)
+    run = claims.claim(
+        runtime.engine(), run_id, worker=_worker(), lease_s=runtime.settings().lease_s
+    )
     if run is None or run.job != job.name:
         return f"run {run_id}: nothing to do"
     run = replace(
         run,
-        report_progress=lambda text: celery_task.send_event("task-progress", result=f"{run_id}: {text}"),
+        report_progress=lambda text: celery_task.send_event(
+            "task-progress", result=f"{run_id}: {text}"
+        ),
         is_draining=draining.is_set,
     )
     ending, _, ready = _attempt(job, run)
@@ -67,21 +75,32 @@ def run_here(job: Job[Any, Any], params: Mapping[str, Any]) -> Report:
     order = order_now(job, params)
     with runtime.engine().begin() as conn:
         placed = enqueue.add(conn, order, retry_ended=True)
-    run = claims.claim(runtime.engine(), placed.run_id, worker=_worker(), lease_s=runtime.settings().lease_s)
+    run = claims.claim(
+        runtime.engine(), placed.run_id, worker=_worker(), lease_s=runtime.settings().lease_s
+    )
     if run is None:
-        raise PolicyRefused(f"run {placed.run_id} is {placed.what.value} already; see `ocd show {placed.run_id}`")
-    ending, result, ready = _attempt(job, run)
+        raise PolicyRefused(
+            f"run {placed.run_id} is {placed.what.value} already; see `ocd show {placed.run_id}`"
+        )
+    _, result, ready = _attempt(job, run)
     publish_all(ready)
     if isinstance(result, BaseException):
         raise result
-    return result
+    report: Report = result
+    return report
 
 
 def _attempt(job: Job[Any, Any], run: Run) -> tuple[Ending | None, Any, list[int]]:
     """Call the body under the lease and end the run; returns ending, report or error, readied runs."""
     engine = runtime.engine()
-    with structlog.contextvars.bound_contextvars(run=run.id, job=run.job), loglines.kept(engine, run.id, run.fence):
-        log.info("attempt_started", extra={"window": run.window.label, "attempt": run.attempt, "fence": run.fence})
+    with (
+        structlog.contextvars.bound_contextvars(run=run.id, job=run.job),
+        loglines.kept(engine, run.id, run.fence),
+    ):
+        log.info(
+            "attempt_started",
+            extra={"window": run.window.label, "attempt": run.attempt, "fence": run.fence},
+        )
         with run.lease():
             result = _call(job, run)
         ending = _ending(run, result)
@@ -94,7 +113,11 @@ def _attempt(job: Job[Any, Any], run: Run) -> tuple[Ending | None, Any, list[int
         return None, result, []
     if ending.state in {State.FAILED, State.REFUSED}:
         _notify(run.id)
-    return ending, result, ready if ending.state is State.DONE else ([run.id] if ending.state is State.QUEUED else [])
+    return (
+        ending,
+        result,
+        ready if ending.state is State.DONE else ([run.id] if ending.state is State.QUEUED else []),
+    )
 
 
 def _call(job: Job[Any, Any], run: Run) -> Any:
@@ -118,13 +141,22 @@ def _ending(run: Run, result: Any) -> Ending:
     if not isinstance(result, BaseException):
         return Ending(State.DONE, "done", rows=result.rows, evidence=to_evidence(result))
     error = redacted(result) if isinstance(result, DBAPIError | psycopg.Error) else result
-    if isinstance(error, OcdError):
-        told = {"error_class": type(error).__name__, "error_message": error.message}
-    else:
-        # A foreign error's text may quote a row; its class and the lines of code do not.
-        told = {"error_class": type(error).__name__, "error_message": f"unexpected {type(error).__name__}; see `ocd show {run.id}`"}
+    # A foreign error's text may quote a row; its class and the lines of code do not.
+    name = type(error).__name__
+    message = (
+        error.message
+        if isinstance(error, OcdError)
+        else f"unexpected {name}; see `ocd show {run.id}`"
+    )
     state, outcome, delay_s = _next(run, error)
-    return Ending(state, outcome, delay_s=delay_s, traceback=_frames(result), **told)
+    return Ending(
+        state,
+        outcome,
+        error_class=name,
+        error_message=message,
+        traceback=_frames(result),
+        delay_s=delay_s,
+    )
 
 
 def _next(run: Run, error: BaseException) -> tuple[State, str, float]:
@@ -150,7 +182,11 @@ def _frames(error: BaseException) -> str:
 def _log_ending(ending: Ending) -> None:
     fields = {"outcome": ending.outcome, "rows": ending.rows, "error": ending.error_class}
     level = logging.INFO if ending.error_class is None else logging.WARNING
-    log.log(level, "attempt_ended", extra={key: value for key, value in fields.items() if value is not None})
+    log.log(
+        level,
+        "attempt_ended",
+        extra={key: value for key, value in fields.items() if value is not None},
+    )
 
 
 def _notify(run_id: int) -> None:
@@ -168,7 +204,9 @@ def _told(run: Run, ending: Ending | None) -> str:
         return f"run {run.id} done: {ending.evidence['summary']}"
     if ending.state in {State.QUEUED, State.CANCELLED}:
         return f"run {run.id} {ending.outcome}: {ending.error_message}"
-    raise RunFailed(f"run {run.id} {ending.state.value}: {ending.error_class}: {ending.error_message}")
+    raise RunFailed(
+        f"run {run.id} {ending.state.value}: {ending.error_class}: {ending.error_message}"
+    )
 
 
 def _worker() -> str:

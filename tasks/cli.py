@@ -58,7 +58,9 @@ class _Lazy(click.Group):
 
 
 @click.group(
-    cls=_Lazy, epilog="Example: ocd run lifecycle.purge --dataset agent_feedback --dry-run", context_settings={"max_content_width": 110}
+    cls=_Lazy,
+    epilog="Example: ocd run lifecycle.purge --dataset agent_feedback --dry-run",
+    context_settings={"max_content_width": 110},
 )
 @click.version_option(package_name="ocd")
 def cli() -> None:

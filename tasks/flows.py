@@ -63,7 +63,12 @@ def flow_named(name: str) -> Flow:
 
 
 def place_flow(
-    flow: Flow, window: Window, *, trigger: str, requested_by: str | None = None, retry_ended: bool = False
+    flow: Flow,
+    window: Window,
+    *,
+    trigger: str,
+    requested_by: str | None = None,
+    retry_ended: bool = False,
 ) -> list[Placed]:
     """Put every step of a flow into the ledger in one transaction, then send the ready ones."""
     with runtime.engine().begin() as conn:
@@ -73,7 +78,12 @@ def place_flow(
 
 
 def _add_steps(
-    conn: Connection, flow: Flow, window: Window, trigger: str, requested_by: str | None, retry_ended: bool
+    conn: Connection,
+    flow: Flow,
+    window: Window,
+    trigger: str,
+    requested_by: str | None,
+    retry_ended: bool,
 ) -> list[Placed]:
     runs_of: dict[str, list[Placed]] = {}
     for step in flow.steps:
@@ -82,7 +92,9 @@ def _add_steps(
         runs_of[step.job] = [
             enqueue.add(
                 conn,
-                job.order(params, window, trigger=trigger, requested_by=requested_by, flow=flow.name),
+                job.order(
+                    params, window, trigger=trigger, requested_by=requested_by, flow=flow.name
+                ),
                 after=after,
                 retry_ended=retry_ended,
             )

@@ -19,7 +19,9 @@ POLL_S = 0.25
 SWEEP_S = 5.0
 
 
-def follow(run_ids: Sequence[int], *, quiet: bool = False, timeout_s: float | None = None) -> list[dict[str, Any]]:
+def follow(
+    run_ids: Sequence[int], *, quiet: bool = False, timeout_s: float | None = None
+) -> list[dict[str, Any]]:
     """Wait until every run has ended or can no longer start; returns them in the order given.
 
     A terminal sees a live table, anything else a line per change of state.
@@ -52,7 +54,9 @@ def _wait(run_ids: Sequence[int], show: Any, timeout_s: float | None) -> list[di
     started = swept = time.monotonic()
     while True:
         with engine.connect() as conn:
-            found = {run["id"]: run for run in history.runs(conn, ids=list(run_ids), limit=len(run_ids))}
+            found = {
+                run["id"]: run for run in history.runs(conn, ids=list(run_ids), limit=len(run_ids))
+            }
         runs = [found[run_id] for run_id in run_ids]
         show(runs)
         late = timeout_s is not None and time.monotonic() - started > timeout_s
@@ -68,4 +72,6 @@ def _is_stuck(run: dict[str, Any], found: dict[int, dict[str, Any]]) -> bool:
     """Whether the run waits for a step that ended badly, directly or through another waiting one."""
     if run["state"] != "waiting":
         return False
-    return bool(run["blocked_by"]) or not any(other["state"] in {"queued", "running"} for other in found.values())
+    return bool(run["blocked_by"]) or not any(
+        other["state"] in {"queued", "running"} for other in found.values()
+    )

@@ -58,7 +58,9 @@ class Door:
     @cached_property
     def keeper(self) -> Keeper:
         """Keeps artifacts of this run."""
-        return Keeper(self.store, self.run.id, self.now, timedelta(days=self.settings.artifact_days))
+        return Keeper(
+            self.store, self.run.id, self.now, timedelta(days=self.settings.artifact_days)
+        )
 
     def close(self) -> None:
         """Close the connection; an open transaction rolls back."""
@@ -91,9 +93,9 @@ class Job(Generic[P, R]):
         self.parameters: tuple[Parameter, ...] = parameters_of(body)
         self.has_dry_run = takes_dry_run(body)
         # A closure, not a method: Celery cannot bind a task to a bound method.
-        self.celery: Any = app.task(name=name, queue=facts.queue, bind=True, max_retries=2, ignore_result=True)(
-            _entrance(self)
-        )
+        self.celery: Any = app.task(
+            name=name, queue=facts.queue, bind=True, max_retries=2, ignore_result=True
+        )(_entrance(self))
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run in this process with its own ledger row; raises what the body raises."""
@@ -108,17 +110,34 @@ class Job(Generic[P, R]):
         return place_now(self, self._named(args, kwargs))
 
     def order(
-        self, params: Mapping[str, Any], window: Window, *, is_dry: bool = False, trigger: str = "manual",
-        requested_by: str | None = None, flow: str | None = None,
+        self,
+        params: Mapping[str, Any],
+        window: Window,
+        *,
+        is_dry: bool = False,
+        trigger: str = "manual",
+        requested_by: str | None = None,
+        flow: str | None = None,
     ) -> Order:
         """Return the order for a run; raises ConfigError for arguments that do not fit."""
         bound = bind(self.name, self.parameters, params)
         if is_dry and not self.has_dry_run:
-            raise UnknownName(f"parameter of {self.name}:", "dry_run", [item.name for item in self.parameters] or ["(none)"])
+            raise UnknownName(
+                f"parameter of {self.name}:",
+                "dry_run",
+                [item.name for item in self.parameters] or ["(none)"],
+            )
         return Order(
-            job=self.name, window=window, queue=self.facts.queue, params=bound,
-            subject={name: bound[name] for name in self.facts.subject}, is_dry=is_dry, trigger=trigger,
-            requested_by=requested_by, flow=flow, deadline=self.facts.deadline,
+            job=self.name,
+            window=window,
+            queue=self.facts.queue,
+            params=bound,
+            subject={name: bound[name] for name in self.facts.subject},
+            is_dry=is_dry,
+            trigger=trigger,
+            requested_by=requested_by,
+            flow=flow,
+            deadline=self.facts.deadline,
         )
 
     def spread(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -155,7 +174,9 @@ def job(
     """Declare a job; see `Facts` for what can be said of it."""
 
     def declare(body: Callable[Concatenate[Door, P], R]) -> Job[P, R]:
-        made = Job(name, body, Facts(queue=queue, effect=effect, cadence=cadence or Daily(), **facts))
+        made = Job(
+            name, body, Facts(queue=queue, effect=effect, cadence=cadence or Daily(), **facts)
+        )
         JOBS[name] = made
         return made
 

@@ -22,4 +22,6 @@ def _reconcile() -> str:
     return f"reaped {len(found.reaped)}, dead {len(found.dead)}, published {len(found.published)}"
 
 
-reconcile_task: Any = app.task(name="ledger.reconcile", queue="short", ignore_result=True, send_events=False)(_reconcile)
+reconcile_task: Any = app.task(
+    name="ledger.reconcile", queue="short", ignore_result=True, send_events=False
+)(_reconcile)

@@ -21,26 +21,47 @@ def _with_retention() -> tuple[str, ...]:
 @job("lifecycle.backup", queue="long", effect="idempotent")
 def backup(door: Door) -> backups.BackupReport:
     """Copy the agent tables from one snapshot into the artifact store."""
-    return backups.backup(door.conn, run=door.run, store=door.store, keeper=door.keeper, now=door.now)
+    return backups.backup(
+        door.conn, run=door.run, store=door.store, keeper=door.keeper, now=door.now
+    )
 
 
 @job("lifecycle.verify", queue="long", effect="read_only")
 def verify(door: Door) -> verification.VerifyReport:
     """Restore the newest backup into a scratch server and compare it with its source."""
     return verification.verify(
-        door.conn, run=door.run, store=door.store, keeper=door.keeper, now=door.now, scratch=scratch_postgres
+        door.conn,
+        run=door.run,
+        store=door.store,
+        keeper=door.keeper,
+        now=door.now,
+        scratch=scratch_postgres,
     )
 
 
-@job("lifecycle.purge", queue="long", effect="fenced", subject=("dataset",), expand={"dataset": _with_retention})
+@job(
+    "lifecycle.purge",
+    queue="long",
+    effect="fenced",
+    subject=("dataset",),
+    expand={"dataset": _with_retention},
+)
 def purge(door: Door, dataset: str = "all", *, dry_run: bool = False) -> purges.PurgeReport:
     """Delete rows past retention into a sealed archive, after a verified backup."""
     facts, trust = dataset_named(dataset), timedelta(hours=door.settings.backup_trust_hours)
     if dry_run:
         return purges.plan(door.conn, facts, now=door.now, window=door.run.window, trust=trust)
     if not door.settings.purge_enabled:
-        raise PolicyRefused("purging is off for this database; set OCD_PURGE_ENABLED=true where it is meant")
+        raise PolicyRefused(
+            "purging is off for this database; set OCD_PURGE_ENABLED=true where it is meant"
+        )
     return purges.purge(
-        door.conn, facts, run=door.run, store=door.store, keeper=door.keeper, now=door.now, trust=trust,
+        door.conn,
+        facts,
+        run=door.run,
+        store=door.store,
+        keeper=door.keeper,
+        now=door.now,
+        trust=trust,
         batch_rows=door.settings.purge_batch_rows,
     )

@@ -25,16 +25,25 @@ def publish(run_id: int) -> None:
     with runtime.engine().begin() as conn:
         message = history.message_of(conn, run_id)
         delay_s = conn.execute(
-            text("select extract(epoch from not_before - clock_timestamp()) from ocd.run where id = :id"), {"id": run_id}
+            text(
+                "select extract(epoch from not_before - clock_timestamp()) from ocd.run where id = :id"
+            ),
+            {"id": run_id},
         ).scalar()
         enqueue.mark_published(conn, run_id)
     try:
         app.send_task(
-            message.job, args=(run_id,), kwargs={"label": message.label}, queue=message.queue,
-            task_id=f"run-{run_id}-{message.generation}", countdown=max(float(delay_s), 0.0) if delay_s else None,
+            message.job,
+            args=(run_id,),
+            kwargs={"label": message.label},
+            queue=message.queue,
+            task_id=f"run-{run_id}-{message.generation}",
+            countdown=max(float(delay_s), 0.0) if delay_s else None,
         )
     except OperationalError as error:
-        raise SourceUnavailable("Redis does not answer; the run stays queued in the ledger and is sent when it is back") from error
+        raise SourceUnavailable(
+            "Redis does not answer; the run stays queued in the ledger and is sent when it is back"
+        ) from error
 
 
 def publish_all(run_ids: Iterable[int]) -> None:
@@ -46,10 +55,14 @@ def publish_all(run_ids: Iterable[int]) -> None:
             log.warning("broker_away", extra={"run": run_id})
 
 
-def place(orders: Iterable[Order], *, retry_ended: bool = False, force: bool = False) -> list[Placed]:
+def place(
+    orders: Iterable[Order], *, retry_ended: bool = False, force: bool = False
+) -> list[Placed]:
     """Put independent runs into the ledger in one transaction, then send the ready ones."""
     with runtime.engine().begin() as conn:
-        placed = [enqueue.add(conn, order, retry_ended=retry_ended, force=force) for order in orders]
+        placed = [
+            enqueue.add(conn, order, retry_ended=retry_ended, force=force) for order in orders
+        ]
     publish_all(one.run_id for one in placed if one.is_ready)
     return placed
 

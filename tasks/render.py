@@ -13,8 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 
 COLOURS = {
-    "done": "green", "failed": "red", "dead": "red", "refused": "yellow", "cancelled": "yellow",
-    "running": "cyan", "queued": "blue", "waiting": "dim",
+    "done": "green",
+    "failed": "red",
+    "dead": "red",
+    "refused": "yellow",
+    "cancelled": "yellow",
+    "running": "cyan",
+    "queued": "blue",
+    "waiting": "dim",
 }
 
 
@@ -74,12 +80,21 @@ def runs_table(runs: Iterable[Mapping[str, Any]], title: str | None = None) -> T
     """Return the table of runs: job, window, state, took, rows, evidence."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in ("run", "job", "window", "state", "took", "rows", "evidence"):
-        table.add_column(name, justify="right" if name in {"run", "took", "rows"} else "left", overflow="fold",
-                         no_wrap=name in {"run", "window", "took", "rows"})
+        table.add_column(
+            name,
+            justify="right" if name in {"run", "took", "rows"} else "left",
+            overflow="fold",
+            no_wrap=name in {"run", "window", "took", "rows"},
+        )
     for run in runs:
         window = run["window"] + (" (dry)" if run["kind"] == "dry" else "")
         table.add_row(
-            str(run["id"]), f"{run['job']} [dim]{escape(subject_text(run))}[/]".rstrip(), window, state_text(run), took_text(run),
-            "" if run["rows"] is None else f"{run['rows']:,}", escape(evidence_text(run)),
+            str(run["id"]),
+            f"{run['job']} [dim]{escape(subject_text(run))}[/]".rstrip(),
+            window,
+            state_text(run),
+            took_text(run),
+            "" if run["rows"] is None else f"{run['rows']:,}",
+            escape(evidence_text(run)),
         )
     return table

@@ -43,7 +43,11 @@ def settings(*, with_redis: bool = True) -> Settings:
         return _resolved[True]
     if with_redis not in _resolved:
         found = configured()
-        _resolved[with_redis] = open_home(found, _attached(found), with_redis=with_redis) if found.is_embedded else found
+        _resolved[with_redis] = (
+            open_home(found, _attached(found), with_redis=with_redis)
+            if found.is_embedded
+            else found
+        )
     return _resolved[with_redis]
 
 

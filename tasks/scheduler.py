@@ -23,7 +23,9 @@ FLOW_PREFIX = "flow."
 class WindowScheduler(PersistentScheduler):  # type: ignore[misc]
     """Celery's persistent scheduler, placing runs for jobs and flows; other entries are sent as they are."""
 
-    def apply_async(self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+    def apply_async(
+        self, entry: Any, producer: Any = None, advance: bool = True, **kwargs: Any
+    ) -> Any:
         """Carry out a tick of one entry."""
         if entry.task not in JOBS and not entry.task.startswith(FLOW_PREFIX):
             return super().apply_async(entry, producer=producer, advance=advance, **kwargs)

@@ -13,8 +13,13 @@ def refresh_ga(door: Door) -> ga4.RefreshReport:
     """Replace the day's GA4 reports by what Google says now."""
     client, origin = open_client(door.settings)
     return ga4.refresh(
-        door.conn, client, property_id=door.settings.ga_property or "recorded", origin=origin, day=door.run.window.start.date(),
-        now=door.now, run=door.run,
+        door.conn,
+        client,
+        property_id=door.settings.ga_property or "recorded",
+        origin=origin,
+        day=door.run.window.start.date(),
+        now=door.now,
+        run=door.run,
     )
 
 
@@ -22,6 +27,10 @@ def refresh_ga(door: Door) -> ga4.RefreshReport:
 def snapshot_sitemap(door: Door) -> sitemaps.SnapshotReport:
     """Read the shop's sitemap and store what changed since the last time."""
     return sitemaps.snapshot(
-        door.conn, site_url=door.settings.sitemap_url, allow_hosts=door.settings.sitemap_allow_hosts, now=door.now, run=door.run,
+        door.conn,
+        site_url=door.settings.sitemap_url,
+        allow_hosts=door.settings.sitemap_allow_hosts,
+        now=door.now,
+        run=door.run,
         keeper=door.keeper,
     )

@@ -45,7 +45,9 @@ class Database:
     superuser_url: str
 
 
-def at(url: str, *, user: str | None = None, password: str | None = None, database: str | None = None) -> str:
+def at(
+    url: str, *, user: str | None = None, password: str | None = None, database: str | None = None
+) -> str:
     """Return the URL with parts exchanged."""
     changed = make_url(url).set(drivername="postgresql")
     changed = changed.set(username=user or changed.username, password=password or changed.password)
@@ -57,7 +59,9 @@ def server() -> Iterator[str]:
     """Superuser URL of a PostgreSQL for this session, with the logins of ours."""
     with scratch_postgres() as url:
         with psycopg.connect(url, autocommit=True) as conn:
-            conn.execute("create role ocd_owner login password 'owner' createrole createdb bypassrls")
+            conn.execute(
+                "create role ocd_owner login password 'owner' createrole createdb bypassrls"
+            )
             conn.execute("create role ocd_worker login password 'worker' bypassrls")
             conn.execute("create role ocd_reader login password 'reader'")
         yield url
@@ -89,11 +93,20 @@ def _database(server: str, template: str | None) -> Iterator[Database]:
     name = f"test_{next(_numbers)}"
     with psycopg.connect(server, autocommit=True) as conn:
         clone = sql.SQL("template {}").format(sql.Identifier(template)) if template else sql.SQL("")
-        conn.execute(sql.SQL("create database {} owner ocd_owner {} strategy file_copy").format(sql.Identifier(name), clone))
+        conn.execute(
+            sql.SQL("create database {} owner ocd_owner {} strategy file_copy").format(
+                sql.Identifier(name), clone
+            )
+        )
     url = at(server, user="ocd_worker", password="worker", database=name)
-    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool, connect_args={"options": "-c timezone=UTC"})
+    engine = create_engine(
+        sqlalchemy_url(url), poolclass=NullPool, connect_args={"options": "-c timezone=UTC"}
+    )
     yield Database(
-        engine, url, at(server, user="ocd_owner", password="owner", database=name), at(server, database=name)
+        engine,
+        url,
+        at(server, user="ocd_owner", password="owner", database=name),
+        at(server, database=name),
     )
     engine.dispose()
     with psycopg.connect(server, autocommit=True) as conn:
@@ -124,11 +137,21 @@ def start_run(db: Database) -> Callable[..., Run]:
     """Order and claim a run: start_run(job, window="2026-11-23", subject={}, params={}) -> Run."""
 
     def start(
-        job: str = "test.job", window: str = "2026-11-23", *, subject: dict[str, Any] | None = None,
-        params: dict[str, Any] | None = None, is_dry: bool = False, lease_s: float = 30,
+        job: str = "test.job",
+        window: str = "2026-11-23",
+        *,
+        subject: dict[str, Any] | None = None,
+        params: dict[str, Any] | None = None,
+        is_dry: bool = False,
+        lease_s: float = 30,
     ) -> Run:
         order = enqueue.Order(
-            job, Daily().parse(window), "short", params=params or {}, subject=subject or {}, is_dry=is_dry
+            job,
+            Daily().parse(window),
+            "short",
+            params=params or {},
+            subject=subject or {},
+            is_dry=is_dry,
         )
         with db.engine.begin() as conn:
             placed = enqueue.add(conn, order, retry_ended=True, force=True)

@@ -78,9 +78,13 @@ def upgrade() -> None:
           created_at timestamptz not null default now()
         )
     """)
-    op.execute("comment on table ocd.created_object is 'What a migration created in somebody else''s schema; a downgrade drops only this.'")
+    op.execute(
+        "comment on table ocd.created_object is 'What a migration created in somebody else''s schema; a downgrade drops only this.'"
+    )
     op.execute("create schema landing")
-    op.execute("comment on schema landing is 'Raw mirrors of outside payloads; no checks, so that quality rules can find faults.'")
+    op.execute(
+        "comment on schema landing is 'Raw mirrors of outside payloads; no checks, so that quality rules can find faults.'"
+    )
     op.execute("revoke all on schema ocd, landing from public, anon, authenticated")
     op.execute("grant usage on schema ocd, landing to ocd_worker, ocd_reader")
 

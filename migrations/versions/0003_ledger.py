@@ -189,13 +189,27 @@ def upgrade() -> None:
     for table, comment in COMMENTS.items():
         op.execute(f"comment on table ocd.{table} is '{comment}'")
     op.execute("grant select on all tables in schema ocd to ocd_worker, ocd_reader")
-    op.execute("grant insert, update on ocd.run, ocd.attempt, ocd.artifact, ocd.heartbeat to ocd_worker")
+    op.execute(
+        "grant insert, update on ocd.run, ocd.attempt, ocd.artifact, ocd.heartbeat to ocd_worker"
+    )
     # Proof is append-only, even for the worker.
-    op.execute("grant insert on ocd.run_dependency, ocd.log_line, ocd.backup_table, ocd.verification, ocd.purge_chunk to ocd_worker")
+    op.execute(
+        "grant insert on ocd.run_dependency, ocd.log_line, ocd.backup_table, ocd.verification, ocd.purge_chunk to ocd_worker"
+    )
 
 
 def downgrade() -> None:
     """Drop the ledger with everything it remembers."""
     op.execute("revoke all on all tables in schema ocd from ocd_worker, ocd_reader")
-    for table in ("purge_chunk", "verification", "backup_table", "heartbeat", "artifact", "log_line", "attempt", "run_dependency", "run"):
+    for table in (
+        "purge_chunk",
+        "verification",
+        "backup_table",
+        "heartbeat",
+        "artifact",
+        "log_line",
+        "attempt",
+        "run_dependency",
+        "run",
+    ):
         op.execute(f"drop table ocd.{table}")

@@ -116,15 +116,25 @@ def upgrade() -> None:
         op.execute(f"comment on table {table} is '{comment}'")
     op.execute("alter table public.metric_facts enable row level security")
     op.execute("alter table public.metric_facts force row level security")
-    op.execute("create policy read_metrics on public.metric_facts for select to ocd_reader using (true)")
+    op.execute(
+        "create policy read_metrics on public.metric_facts for select to ocd_reader using (true)"
+    )
     op.execute("revoke all on public.metric_facts from anon, authenticated")
     op.execute("grant select, insert, update, delete on all tables in schema landing to ocd_worker")
-    op.execute("grant select, insert, update, delete on public.metric_facts to ocd_worker, service_role")
+    op.execute(
+        "grant select, insert, update, delete on public.metric_facts to ocd_worker, service_role"
+    )
     op.execute("grant select on all tables in schema landing to ocd_reader")
     op.execute("grant select on public.metric_facts to ocd_reader")
 
 
 def downgrade() -> None:
     """Drop them; their content can be fetched and computed again."""
-    for table in ("public.metric_facts", "landing.sitemap_url", "landing.sitemap_snapshot", "landing.ga_row", "landing.ga_partition"):
+    for table in (
+        "public.metric_facts",
+        "landing.sitemap_url",
+        "landing.sitemap_snapshot",
+        "landing.ga_row",
+        "landing.ga_partition",
+    ):
         op.execute(f"drop table {table}")

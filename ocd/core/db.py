@@ -41,7 +41,12 @@ def _new_engine(url: URL, application: str) -> Engine:
         arguments["prepare_threshold"] = None
         return create_engine(url, poolclass=NullPool, connect_args=arguments)
     return create_engine(
-        url, pool_size=1, max_overflow=2, pool_pre_ping=True, pool_recycle=900, connect_args=arguments
+        url,
+        pool_size=1,
+        max_overflow=2,
+        pool_pre_ping=True,
+        pool_recycle=900,
+        connect_args=arguments,
     )
 
 
@@ -65,12 +70,21 @@ def redacted(error: DBAPIError | pg.Error) -> OcdError:
     if isinstance(origin, pg.Error) and origin.sqlstate:
         diag = origin.diag
         parts = [name, f"SQLSTATE {origin.sqlstate}"]
-        parts += [f"{what} {value}" for what, value in (
-            ("table", diag.table_name), ("column", diag.column_name), ("constraint", diag.constraint_name),
-            ("position", diag.statement_position)) if value]
+        parts += [
+            f"{what} {value}"
+            for what, value in (
+                ("table", diag.table_name),
+                ("column", diag.column_name),
+                ("constraint", diag.constraint_name),
+                ("position", diag.statement_position),
+            )
+            if value
+        ]
         kind = _kind_of(origin.sqlstate)
         return kind("database: " + ", ".join(parts))
-    return SourceUnavailable(f"database: {name}: no connection, or it broke; is the server up? (`ocd check`)")
+    return SourceUnavailable(
+        f"database: {name}: no connection, or it broke; is the server up? (`ocd check`)"
+    )
 
 
 def _kind_of(sqlstate: str) -> type[OcdError]:

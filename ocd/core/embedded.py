@@ -73,7 +73,9 @@ class Identity:
         try:
             user = pwd.getpwnam("nobody")
         except KeyError as error:
-            raise ConfigError("the embedded PostgreSQL cannot run as root and there is no user `nobody`; run as an ordinary user") from error
+            raise ConfigError(
+                "the embedded PostgreSQL cannot run as root and there is no user `nobody`; run as an ordinary user"
+            ) from error
         return cls(user.pw_uid, user.pw_gid)
 
     def own(self, path: Path) -> None:
@@ -93,8 +95,16 @@ class Identity:
         with tempfile.TemporaryFile() as said:
             environment = {"PATH": os.defpath, "LC_ALL": "C", "HOME": str(cwd)}
             done = subprocess.run(  # noqa: S603 - binaries of our own wheel
-                [str(part) for part in command], cwd=cwd, env=environment, stdin=subprocess.DEVNULL,
-                stdout=said, stderr=said, user=self.uid, group=self.gid, start_new_session=True, check=False,
+                [str(part) for part in command],
+                cwd=cwd,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                user=self.uid,
+                group=self.gid,
+                start_new_session=True,
+                check=False,
                 extra_groups=[] if self.uid is not None else None,
             )
             if done.returncode:
@@ -135,7 +145,9 @@ def redis_binary() -> Path:
 
 def _redis_version(binary: Path) -> tuple[int, int]:
     try:
-        done = subprocess.run([binary, "--version"], capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - a server binary on PATH
+            [binary, "--version"], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return (0, 0)
     found = re.search(r"v=(\d+)\.(\d+)", done.stdout)
@@ -164,14 +176,27 @@ class Cluster:
         options = [] if durable else ["--no-sync", "--no-data-checksums"]
         try:
             self._identity.run(
-                self._bin("initdb"), "-D", new, "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={password_file}",
-                "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", *options,
+                self._bin("initdb"),
+                "-D",
+                new,
+                "-U",
+                "postgres",
+                "--auth=scram-sha-256",
+                f"--pwfile={password_file}",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--locale-provider=builtin",
+                "--builtin-locale=C.UTF-8",
+                *options,
                 cwd=self.base,
             )
         finally:
             password_file.unlink()
         conf = new / "postgresql.conf"
-        conf.write_text(conf.read_text(encoding="utf-8") + "\ninclude_if_exists = 'ocd.conf'\n", encoding="utf-8")
+        conf.write_text(
+            conf.read_text(encoding="utf-8") + "\ninclude_if_exists = 'ocd.conf'\n",
+            encoding="utf-8",
+        )
         new.rename(self.data)
 
     def start(self) -> None:
@@ -180,9 +205,21 @@ class Cluster:
             return
         folder = self._new_socket_folder()
         quoted = str(folder).replace("'", "''")
-        (self.data / "ocd.conf").write_text(f"{_SHARED_CONF}{self._conf}unix_socket_directories = '{quoted}'\n", encoding="utf-8")
+        (self.data / "ocd.conf").write_text(
+            f"{_SHARED_CONF}{self._conf}unix_socket_directories = '{quoted}'\n", encoding="utf-8"
+        )
         self._identity.run(
-            self._bin("pg_ctl"), "start", "-w", "-t", "60", "-s", "-D", self.data, "-l", self.base / "server.log", cwd=self.base
+            self._bin("pg_ctl"),
+            "start",
+            "-w",
+            "-t",
+            "60",
+            "-s",
+            "-D",
+            self.data,
+            "-l",
+            self.base / "server.log",
+            cwd=self.base,
         )
 
     def stop(self, mode: str = "fast") -> None:
@@ -190,7 +227,9 @@ class Cluster:
         folder = self.socket_folder()
         if folder is None:
             return
-        self._identity.run(self._bin("pg_ctl"), "stop", "-w", "-s", "-m", mode, "-D", self.data, cwd=self.base)
+        self._identity.run(
+            self._bin("pg_ctl"), "stop", "-w", "-s", "-m", mode, "-D", self.data, cwd=self.base
+        )
         if folder.parent == Path(tempfile.gettempdir()):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -200,7 +239,11 @@ class Cluster:
             lines = (self.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return None
-        if len(lines) < 8 or lines[7].strip() != "ready" or not _is_alive(int(lines[0]), "postgres"):
+        if (
+            len(lines) < 8
+            or lines[7].strip() != "ready"
+            or not _is_alive(int(lines[0]), "postgres")
+        ):
             return None
         return Path(lines[4])
 
@@ -308,17 +351,31 @@ class Postgres:
         with psycopg.connect(url, autocommit=True) as conn:
             for login in LOGINS:
                 self._create_login(conn, login)
-            if conn.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone() is None:
-                conn.execute(sql.SQL("create database {} owner ocd_owner").format(sql.Identifier(DATABASE)))
+            if (
+                conn.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone()
+                is None
+            ):
+                conn.execute(
+                    sql.SQL("create database {} owner ocd_owner").format(sql.Identifier(DATABASE))
+                )
 
     def _create_login(self, conn: psycopg.Connection[tuple[object, ...]], login: str) -> None:
         role = sql.Identifier(f"ocd_{login}")
-        rights = {"owner": "createrole createdb bypassrls", "worker": "bypassrls", "reader": "nobypassrls"}[login]
-        if conn.execute("select 1 from pg_roles where rolname = %s", [f"ocd_{login}"]).fetchone() is None:
+        rights = {
+            "owner": "createrole createdb bypassrls",
+            "worker": "bypassrls",
+            "reader": "nobypassrls",
+        }[login]
+        if (
+            conn.execute("select 1 from pg_roles where rolname = %s", [f"ocd_{login}"]).fetchone()
+            is None
+        ):
             conn.execute(sql.SQL("create role {}").format(role))
         conn.execute(
             sql.SQL("alter role {} login {} password {}").format(
-                role, sql.SQL(rights), sql.Literal(self.password(login))  # type: ignore[arg-type]
+                role,
+                sql.SQL(rights),
+                sql.Literal(self.password(login)),
             )
         )
 
@@ -340,11 +397,18 @@ class Redis:
             socket = self._socket_path()
             self._conf.write_text(_redis_conf(self._folder, socket), encoding="utf-8")
             done = subprocess.run(  # noqa: S603 - the server binary found above
-                [redis_binary(), self._conf], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                start_new_session=True, check=False, cwd=self._folder,
+                [redis_binary(), self._conf],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                start_new_session=True,
+                check=False,
+                cwd=self._folder,
             )
             if done.returncode:
-                raise ConfigError(f"redis-server failed: {done.stdout[-400:]} (see {self._folder}/redis.log)")
+                raise ConfigError(
+                    f"redis-server failed: {done.stdout[-400:]} (see {self._folder}/redis.log)"
+                )
             _wait_until(lambda: self.pid() is not None and socket.exists(), "Redis did not start")
 
     def stop(self) -> None:
@@ -369,7 +433,9 @@ class Redis:
         """Return the broker URL; raises SourceUnavailable when it does not run."""
         if self.pid() is None:
             raise SourceUnavailable("the embedded Redis does not run; start it with `ocd up`")
-        found = re.search(r'^unixsocket "(.+)"$', self._conf.read_text(encoding="utf-8"), re.MULTILINE)
+        found = re.search(
+            r'^unixsocket "(.+)"$', self._conf.read_text(encoding="utf-8"), re.MULTILINE
+        )
         assert found, "we wrote that line"  # noqa: S101
         return f"redis+socket://{found[1]}?virtual_host=0"
 
@@ -394,7 +460,9 @@ class Servers:
         make_private(self.home)
         make_private(self.home / "run")
         if self._lock is None:
-            self._lock = os.open(self.home / "run" / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._lock = os.open(
+                self.home / "run" / "users.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
             fcntl.flock(self._lock, fcntl.LOCK_SH)
         self.postgres.start()
         if with_redis:
@@ -497,11 +565,22 @@ def _url(user: str, password: str, database: str, folder: Path) -> str:
 
 
 def _redis_conf(folder: Path, socket: Path) -> str:
-    return "\n".join([
-        "port 0", f'unixsocket "{socket}"', "unixsocketperm 700", "daemonize yes", f'dir "{folder}"',
-        f'pidfile "{folder}/redis.pid"', f'logfile "{folder}/redis.log"', "appendonly yes", "appendfsync everysec",
-        'save ""', "maxmemory-policy noeviction", "",
-    ])
+    return "\n".join(
+        [
+            "port 0",
+            f'unixsocket "{socket}"',
+            "unixsocketperm 700",
+            "daemonize yes",
+            f'dir "{folder}"',
+            f'pidfile "{folder}/redis.pid"',
+            f'logfile "{folder}/redis.log"',
+            "appendonly yes",
+            "appendfsync everysec",
+            'save ""',
+            "maxmemory-policy noeviction",
+            "",
+        ]
+    )
 
 
 def _is_alive(pid: int, *names: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -24,7 +25,7 @@ def extra_fields(record: logging.LogRecord) -> dict[str, Any]:
     }
 
 
-def _add_extra(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def _add_extra(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     record = event.get("_record")
     if record is not None:
         event.update(extra_fields(record))

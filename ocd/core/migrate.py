@@ -43,7 +43,9 @@ def require_head(conn: Connection) -> None:
         raise SchemaMismatch(
             f"the database is at revision {there or '(none)'}, the code needs {here}: run `ocd db upgrade` with the owner's URL"
         )
-    raise SchemaMismatch(f"the database is at revision {there}, which this code (at {here}) does not know: update the code")
+    raise SchemaMismatch(
+        f"the database is at revision {there}, which this code (at {here}) does not know: update the code"
+    )
 
 
 def upgrade(url: str, revision: str = "head") -> None:
@@ -57,7 +59,9 @@ def downgrade(url: str, revision: str) -> None:
 
 
 def _run(url: str, deed: Callable[[Config], None]) -> None:
-    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool, connect_args={"connect_timeout": 10})
+    engine = create_engine(
+        sqlalchemy_url(url), poolclass=NullPool, connect_args={"connect_timeout": 10}
+    )
     config = _config()
     with engine.connect() as conn:
         config.attributes["connection"] = conn
@@ -67,7 +71,9 @@ def _run(url: str, deed: Callable[[Config], None]) -> None:
             raise ConfigError(f"migration: {error}") from error
         except ProgrammingError as error:
             origin = str(error.orig).split("\n", 1)[0]
-            raise ConfigError(f"migration: {origin}; migrations need the owner login (OCD_OWNER_DATABASE_URL)") from error
+            raise ConfigError(
+                f"migration: {origin}; migrations need the owner login (OCD_OWNER_DATABASE_URL)"
+            ) from error
         except RuntimeError as error:
             # Revisions import nothing of ours, so their refusal is known by name only.
             if type(error).__name__ != "AdoptionRefused":

@@ -21,10 +21,14 @@ PROJECT = Path(__file__).resolve().parents[2]
 _SERVER_VARIABLES = ("OCD_", "CELERY_", "FLOWER_", "PG")
 
 
-def _setting(default: Any, text: str, *, secret: bool = False, choices: tuple[str, ...] = ()) -> Any:
+def _setting(
+    default: Any, text: str, *, secret: bool = False, choices: tuple[str, ...] = ()
+) -> Any:
     """Declare one setting; `text` becomes its line in the reference."""
     return field(
-        default=default, metadata={"text": text, "secret": secret, "choices": choices}, repr=not secret
+        default=default,
+        metadata={"text": text, "secret": secret, "choices": choices},
+        repr=not secret,
     )
 
 
@@ -32,42 +36,73 @@ def _setting(default: Any, text: str, *, secret: bool = False, choices: tuple[st
 class Settings:
     """Everything that can be set; see each field's text. Secrets never show in `repr`."""
 
-    home: Path = _setting(PROJECT / ".ocd", "Folder for embedded servers, artifacts, logs and generated secrets.")
+    home: Path = _setting(
+        PROJECT / ".ocd", "Folder for embedded servers, artifacts, logs and generated secrets."
+    )
     database_url: str | None = _setting(
-        None, "PostgreSQL URL of the worker login (bypasses row security). Unset: the home's embedded server.", secret=True
+        None,
+        "PostgreSQL URL of the worker login (bypasses row security). Unset: the home's embedded server.",
+        secret=True,
     )
     owner_database_url: str | None = _setting(
-        None, "PostgreSQL URL of the owner login, used by `ocd db` only. Default: OCD_DATABASE_URL.", secret=True
+        None,
+        "PostgreSQL URL of the owner login, used by `ocd db` only. Default: OCD_DATABASE_URL.",
+        secret=True,
     )
     redis_url: str | None = _setting(
         None, "Redis URL of the message broker. Unset: the home's embedded server.", secret=True
     )
     artifact_url: str | None = _setting(
-        None, "Where artifacts go: a folder, or s3://bucket/prefix (credentials from AWS_* variables). Default: <home>/artifacts."
+        None,
+        "Where artifacts go: a folder, or s3://bucket/prefix (credentials from AWS_* variables). Default: <home>/artifacts.",
     )
     artifact_days: int = _setting(90, "Days until an artifact expires.")
     log_format: str = _setting("console", "How log lines look.", choices=("console", "json"))
-    log_level: str = _setting("INFO", "Lowest level that is logged.", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_level: str = _setting(
+        "INFO", "Lowest level that is logged.", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+    )
     worker_concurrency: int = _setting(2, "Processes per worker of `ocd up` and `make nightly`.")
     lease_s: int = _setting(30, "Seconds after which a silent worker's run may be taken over.")
-    retry_backoff_s: int = _setting(10, "Seconds before the first retry of a run; the second waits three times as long.")
-    purge_enabled: bool = _setting(False, "Whether lifecycle.purge may delete. Always on for the embedded database.")
-    purge_batch_rows: int = _setting(5000, "Rows per purge batch at the start; adapted to about 100 ms a batch.")
-    backup_trust_hours: int = _setting(26, "Age at which a verified backup no longer allows a purge.")
-    webhook_url: str | None = _setting(None, "Where failed runs are reported by HTTP POST (JSON).", secret=True)
+    retry_backoff_s: int = _setting(
+        10, "Seconds before the first retry of a run; the second waits three times as long."
+    )
+    purge_enabled: bool = _setting(
+        False, "Whether lifecycle.purge may delete. Always on for the embedded database."
+    )
+    purge_batch_rows: int = _setting(
+        5000, "Rows per purge batch at the start; adapted to about 100 ms a batch."
+    )
+    backup_trust_hours: int = _setting(
+        26, "Age at which a verified backup no longer allows a purge."
+    )
+    webhook_url: str | None = _setting(
+        None, "Where failed runs are reported by HTTP POST (JSON).", secret=True
+    )
     ga_backend: str | None = _setting(
-        None, "Where GA4 data comes from: rest is live, recorded replays files.", choices=("rest", "recorded")
+        None,
+        "Where GA4 data comes from: rest is live, recorded replays files.",
+        choices=("rest", "recorded"),
     )
     ga_property: str | None = _setting(None, "GA4 property id, digits only.")
     ga_api_url: str = _setting("https://analyticsdata.googleapis.com", "Base URL of the Data API.")
-    ga_credentials_file: Path | None = _setting(None, "Service account JSON for GA4; needs the google extra.")
-    ga_access_token: str | None = _setting(None, "OAuth access token for GA4, instead of a service account.", secret=True)
-    ga_recordings: Path | None = _setting(None, "Folder of recorded GA4 reports, for the recorded backend.")
-    sitemap_url: str | None = _setting(None, "Sitemap (or sitemap index) that sources.snapshot_sitemap reads.")
+    ga_credentials_file: Path | None = _setting(
+        None, "Service account JSON for GA4; needs the google extra."
+    )
+    ga_access_token: str | None = _setting(
+        None, "OAuth access token for GA4, instead of a service account.", secret=True
+    )
+    ga_recordings: Path | None = _setting(
+        None, "Folder of recorded GA4 reports, for the recorded backend."
+    )
+    sitemap_url: str | None = _setting(
+        None, "Sitemap (or sitemap index) that sources.snapshot_sitemap reads."
+    )
     sitemap_allow_hosts: tuple[str, ...] = _setting(
         (), "Exact host:port pairs, comma separated, that may be private addresses. Default: none."
     )
-    flower_port: int = _setting(5555, "Port of Flower on 127.0.0.1; the next free one is taken if it is busy.")
+    flower_port: int = _setting(
+        5555, "Port of Flower on 127.0.0.1; the next free one is taken if it is busy."
+    )
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -96,23 +131,41 @@ class Settings:
 
     def faults(self) -> list[str]:
         """Return what is wrong between settings, in words; empty when all is well."""
-        found = []
-        if self.database_url and not self.redis_url:
-            found.append("OCD_DATABASE_URL is set but OCD_REDIS_URL is not; set both, or none for the embedded servers")
-        if self.redis_url and not self.database_url:
-            found.append("OCD_REDIS_URL is set but OCD_DATABASE_URL is not; set both, or none for the embedded servers")
-        for name in ("database_url", "owner_database_url"):
-            url = getattr(self, name)
-            if url and not url.startswith(("postgresql://", "postgres://")):
-                found.append(f"{variable(name)}: expected postgresql://user:password@host/database")
-        if self.redis_url and not self.redis_url.startswith(("redis://", "rediss://", "redis+socket://")):
-            found.append("OCD_REDIS_URL: expected redis://, rediss:// or redis+socket://")
-        for name in ("lease_s", "artifact_days", "worker_concurrency", "purge_batch_rows", "backup_trust_hours"):
-            if getattr(self, name) < 1:
-                found.append(f"{variable(name)}: must be at least 1")
-        if self.ga_property and not self.ga_property.isdigit():
-            found.append("OCD_GA_PROPERTY: digits only, as shown in GA4's admin")
-        return found
+        both = "set both, or none for the embedded servers"
+        redis_schemes = ("redis://", "rediss://", "redis+socket://")
+        pg_schemes = ("postgresql://", "postgres://")
+        wrong = {
+            f"OCD_DATABASE_URL is set but OCD_REDIS_URL is not; {both}": bool(
+                self.database_url and not self.redis_url
+            ),
+            f"OCD_REDIS_URL is set but OCD_DATABASE_URL is not; {both}": bool(
+                self.redis_url and not self.database_url
+            ),
+            "OCD_REDIS_URL: expected redis://, rediss:// or redis+socket://": not _starts(
+                self.redis_url, redis_schemes
+            ),
+            "OCD_DATABASE_URL: expected postgresql://user:password@host/database": not _starts(
+                self.database_url, pg_schemes
+            ),
+            "OCD_OWNER_DATABASE_URL: expected postgresql://user:password@host/database": not _starts(
+                self.owner_database_url, pg_schemes
+            ),
+            "OCD_GA_PROPERTY: digits only, as shown in GA4's admin": bool(
+                self.ga_property and not self.ga_property.isdigit()
+            ),
+        }
+        at_least_one = (
+            "lease_s",
+            "artifact_days",
+            "worker_concurrency",
+            "purge_batch_rows",
+            "backup_trust_hours",
+        )
+        wrong |= {
+            f"{variable(name)}: must be at least 1": getattr(self, name) < 1
+            for name in at_least_one
+        }
+        return [text for text, is_wrong in wrong.items() if is_wrong]
 
     @property
     def is_embedded(self) -> bool:
@@ -123,19 +176,25 @@ class Settings:
         """URL of the owner login; raises ConfigError where no database is configured."""
         url = self.owner_database_url or self.database_url
         if url is None:
-            raise ConfigError("no database: set OCD_DATABASE_URL, or use `ocd`, which starts the embedded one")
+            raise ConfigError(
+                "no database: set OCD_DATABASE_URL, or use `ocd`, which starts the embedded one"
+            )
         return url
 
     def worker_url(self) -> str:
         """URL of the worker login; raises ConfigError where no database is configured."""
         if self.database_url is None:
-            raise ConfigError("no database: set OCD_DATABASE_URL, or use `ocd`, which starts the embedded one")
+            raise ConfigError(
+                "no database: set OCD_DATABASE_URL, or use `ocd`, which starts the embedded one"
+            )
         return self.database_url
 
     def broker_url(self) -> str:
         """URL of Redis; raises ConfigError where none is configured."""
         if self.redis_url is None:
-            raise ConfigError("no Redis: set OCD_REDIS_URL, or use `ocd up`, which starts the embedded one")
+            raise ConfigError(
+                "no Redis: set OCD_REDIS_URL, or use `ocd up`, which starts the embedded one"
+            )
         return self.redis_url
 
     def artifact_location(self) -> str:
@@ -166,10 +225,16 @@ def variable(name: str) -> str:
     return f"OCD_{name.upper()}"
 
 
+def _starts(url: str | None, schemes: tuple[str, ...]) -> bool:
+    return url is None or url.startswith(schemes)
+
+
 def _unknown_variables(env: Mapping[str, str]) -> list[str]:
     known = {variable(item.name) for item in fields(Settings)}
     known |= {f"{variable(item.name)}_FILE" for item in fields(Settings) if item.metadata["secret"]}
-    given = {key for key in env if key.startswith("OCD_")} - known - {"OCD_STACK"}  # supervisord's mark
+    given = (
+        {key for key in env if key.startswith("OCD_")} - known - {"OCD_STACK"}
+    )  # supervisord's mark
     return [str(UnknownName("setting", key, known)) for key in sorted(given)]
 
 

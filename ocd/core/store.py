@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -88,7 +88,9 @@ def _told(what: str) -> Iterator[None]:
             raise StoreUnavailable(
                 f"artifact store is full while writing {what}; free space or set OCD_ARTIFACT_URL to a larger place"
             ) from error
-        raise StoreUnavailable(f"artifact store: {what}: {os.strerror(error.errno or 0)}") from error
+        raise StoreUnavailable(
+            f"artifact store: {what}: {os.strerror(error.errno or 0)}"
+        ) from error
 
 
 class FolderStore:
@@ -188,11 +190,8 @@ class FolderWriter:
 
     def abort(self) -> None:
         """Close and remove the partial file."""
-        try:
+        with suppress(OSError):  # the buffer that did not fit is what we are throwing away
             self._file.close()
-        except OSError:
-            # The buffer that did not fit is what we are throwing away.
-            pass
         self._partial.unlink(missing_ok=True)
 
     @property

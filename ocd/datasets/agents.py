@@ -21,7 +21,11 @@ _CONVERSATION = Column(
     "conversation_id", "text", "Chatwoot conversation this belongs to.", Pii.ID, nullable=False
 )
 _CREATED = Column(
-    "created_at", "timestamp with time zone", "When the row was written.", nullable=False, default="now()"
+    "created_at",
+    "timestamp with time zone",
+    "When the row was written.",
+    nullable=False,
+    default="now()",
 )
 _UPDATED = Column(
     "updated_at",
@@ -42,18 +46,42 @@ AGENT_APPROVALS = Dataset(
     columns=(
         _ID,
         _CONVERSATION,
-        Column("serialized", "jsonb", "Frozen state of the agent: intent, order, amounts.", Pii.TEXT, nullable=False),
-        Column("last_interruptions", "jsonb", "Why the agent stopped: list of {type, timestamp, reason}.", Pii.TEXT, default="'[]'::jsonb"),
+        Column(
+            "serialized",
+            "jsonb",
+            "Frozen state of the agent: intent, order, amounts.",
+            Pii.TEXT,
+            nullable=False,
+        ),
+        Column(
+            "last_interruptions",
+            "jsonb",
+            "Why the agent stopped: list of {type, timestamp, reason}.",
+            Pii.TEXT,
+            default="'[]'::jsonb",
+        ),
         _CREATED,
         Column("approved_by", "text", "Who approved or rejected.", Pii.DIRECT),
-        Column("status", "text", "pending, approved, rejected or expired.", nullable=False, default="'pending'"),
+        Column(
+            "status",
+            "text",
+            "pending, approved, rejected or expired.",
+            nullable=False,
+            default="'pending'",
+        ),
         _UPDATED,
-        Column("resolved_at", "timestamp with time zone", "When the status left pending; set once, by a trigger."),
+        Column(
+            "resolved_at",
+            "timestamp with time zone",
+            "When the status left pending; set once, by a trigger.",
+        ),
         Column("agent", "text", "Agent that asked."),
     ),
     retention=Retention(
         (
-            RetentionRule("pending", "status = 'pending' or resolved_at is null", "created_at", None),
+            RetentionRule(
+                "pending", "status = 'pending' or resolved_at is null", "created_at", None
+            ),
             RetentionRule("resolved", None, "resolved_at", WINDOW),
         )
     ),
@@ -74,11 +102,25 @@ AGENT_FEEDBACK = Dataset(
         Column("input_text", "text", "What the customer wrote.", Pii.TEXT, nullable=False),
         Column("model_draft", "text", "What the agent proposed.", Pii.TEXT, nullable=False),
         Column("safe_to_send", "boolean", "Judgement; null until someone looked."),
-        Column("labels", "text[]", "Labels the annotator gave.", nullable=False, default="'{}'::text[]"),
-        Column("rubric", "jsonb", "clarity, accuracy, tone: integers 1 to 5.", nullable=False, default="'{}'::jsonb"),
+        Column(
+            "labels", "text[]", "Labels the annotator gave.", nullable=False, default="'{}'::text[]"
+        ),
+        Column(
+            "rubric",
+            "jsonb",
+            "clarity, accuracy, tone: integers 1 to 5.",
+            nullable=False,
+            default="'{}'::jsonb",
+        ),
         Column("annotator", "text", "Who judged.", Pii.DIRECT),
         Column("notes", "text", "Free remarks.", Pii.TEXT),
-        Column("meta", "jsonb", "confidence 0 to 1, model_version, flagged.", nullable=False, default="'{}'::jsonb"),
+        Column(
+            "meta",
+            "jsonb",
+            "confidence 0 to 1, model_version, flagged.",
+            nullable=False,
+            default="'{}'::jsonb",
+        ),
         _CREATED,
         _UPDATED,
     ),
@@ -107,14 +149,22 @@ AGENT_QUERIES = Dataset(
         _CONVERSATION,
         Column("agent", "text", "Agent that asked.", nullable=False),
         Column("approved", "boolean", "Judgement; null until someone looked."),
-        Column("human_edited", "boolean", "Whether a person changed the answer.", nullable=False, default="false"),
+        Column(
+            "human_edited",
+            "boolean",
+            "Whether a person changed the answer.",
+            nullable=False,
+            default="false",
+        ),
         Column("latency_ms", "integer", "Time to answer, milliseconds."),
         _CREATED,
         _UPDATED,
     ),
     retention=Retention(
         (
-            RetentionRule("slow", f"coalesce(latency_ms, 0) > {SLOW_MS}", "created_at", EXCEPTION_WINDOW),
+            RetentionRule(
+                "slow", f"coalesce(latency_ms, 0) > {SLOW_MS}", "created_at", EXCEPTION_WINDOW
+            ),
             RetentionRule("fast", None, "created_at", WINDOW),
         )
     ),

@@ -36,8 +36,13 @@ class Keeper:
                   size_bytes = excluded.size_bytes, expires_at = excluded.expires_at, removed_at = null
             """),
             {
-                "run_id": self.run_id, "source": source, "kind": kind, "name": stored.name,
-                "sha256": stored.sha256, "size_bytes": stored.size_bytes, "expires_at": self.now + self.keep,
+                "run_id": self.run_id,
+                "source": source,
+                "kind": kind,
+                "name": stored.name,
+                "sha256": stored.sha256,
+                "size_bytes": stored.size_bytes,
+                "expires_at": self.now + self.keep,
             },
         )
 

@@ -37,14 +37,24 @@ def claim(engine: Engine, run_id: int, *, worker: str, lease_s: float) -> Run | 
     """Take the run; None when it is done, held by another, not due yet, or unknown. Commits."""
     with engine.begin() as conn:
         row = conn.execute(
-            _CLAIM, {"id": run_id, "worker": worker, "lease_s": lease_s, "max_attempts": MAX_ATTEMPTS}
+            _CLAIM,
+            {"id": run_id, "worker": worker, "lease_s": lease_s, "max_attempts": MAX_ATTEMPTS},
         ).first()
     if row is None:
         return None
     return Run(
-        id=row.id, job=row.job, window=Window(row.window_start, row.window_end), params=row.params,
-        generation=row.generation, attempt=row.attempt, fence=row.fence, now=row.claimed_at, engine=engine,
-        lease_s=lease_s, is_dry=row.kind == "dry", checkpoint=row.checkpoint,
+        id=row.id,
+        job=row.job,
+        window=Window(row.window_start, row.window_end),
+        params=row.params,
+        generation=row.generation,
+        attempt=row.attempt,
+        fence=row.fence,
+        now=row.claimed_at,
+        engine=engine,
+        lease_s=lease_s,
+        is_dry=row.kind == "dry",
+        checkpoint=row.checkpoint,
     )
 
 
@@ -56,14 +66,22 @@ def finish(conn: Connection, run: Run, ending: Ending) -> list[int]:
     row = conn.execute(
         _FINISH,
         {
-            "id": run.id, "fence": run.fence, "state": ending.state.value, "outcome": ending.outcome,
-            "rows": ending.rows, "evidence": None if ending.evidence is None else json.dumps(ending.evidence),
-            "error_class": ending.error_class, "error_message": ending.error_message,
-            "traceback": ending.traceback, "delay_s": ending.delay_s,
+            "id": run.id,
+            "fence": run.fence,
+            "state": ending.state.value,
+            "outcome": ending.outcome,
+            "rows": ending.rows,
+            "evidence": None if ending.evidence is None else json.dumps(ending.evidence),
+            "error_class": ending.error_class,
+            "error_message": ending.error_message,
+            "traceback": ending.traceback,
+            "delay_s": ending.delay_s,
         },
     ).first()
     if row is None:
-        raise LeaseLost(f"run {run.id}: fence {run.fence} is no longer the newest; its outcome is not recorded")
+        raise LeaseLost(
+            f"run {run.id}: fence {run.fence} is no longer the newest; its outcome is not recorded"
+        )
     if ending.state is not State.DONE or run.is_dry:
         return []
     return [ready.id for ready in conn.execute(_READY, {"id": run.id})]

@@ -58,7 +58,12 @@ class Placed:
 
 
 def add(
-    conn: Connection, order: Order, *, after: tuple[int, ...] = (), retry_ended: bool = False, force: bool = False
+    conn: Connection,
+    order: Order,
+    *,
+    after: tuple[int, ...] = (),
+    retry_ended: bool = False,
+    force: bool = False,
 ) -> Placed:
     """Insert the run, or find it; it waits for the runs `after`. The caller commits, then publishes.
 
@@ -84,7 +89,9 @@ def rerun(conn: Connection, run_id: int, *, force: bool, requested_by: str | Non
 
     Raises ConfigError for an unknown run, PolicyRefused for an open one, or a done one without `force`.
     """
-    found = conn.execute(text("select id, state from ocd.run where id = :id for update"), {"id": run_id}).first()
+    found = conn.execute(
+        text("select id, state from ocd.run where id = :id for update"), {"id": run_id}
+    ).first()
     if found is None:
         raise ConfigError(f"there is no run {run_id}; see `ocd runs`")
     if found.state in {State.WAITING, State.QUEUED, State.RUNNING}:
@@ -107,16 +114,26 @@ def cancel(conn: Connection, run_id: int) -> State:
 
 def mark_published(conn: Connection, run_id: int) -> None:
     """Note that a message for the run is under way. The caller commits."""
-    conn.execute(text("update ocd.run set published_at = clock_timestamp() where id = :id"), {"id": run_id})
+    conn.execute(
+        text("update ocd.run set published_at = clock_timestamp() where id = :id"), {"id": run_id}
+    )
 
 
 def _requeue(
-    conn: Connection, run_id: int, *, order: Order | None, force: bool, alone: bool, requested_by: str | None = None
+    conn: Connection,
+    run_id: int,
+    *,
+    order: Order | None,
+    force: bool,
+    alone: bool,
+    requested_by: str | None = None,
 ) -> Placed:
     row = conn.execute(
         _REQUEUE,
         {
-            "id": run_id, "force": force, "alone": alone,
+            "id": run_id,
+            "force": force,
+            "alone": alone,
             "params": None if order is None else _json(order.params),
             "trigger": None if order is None else order.trigger,
             "requested_by": requested_by if order is None else order.requested_by,
@@ -135,13 +152,17 @@ def _depend(conn: Connection, run_id: int, after: tuple[int, ...]) -> None:
 
 def _all_done(conn: Connection, run_ids: tuple[int, ...]) -> bool:
     # Shared locks keep a step from ending between this look and the insert of its successor.
-    states = conn.execute(text("select state from ocd.run where id = any(:ids) for share"), {"ids": list(run_ids)})
+    states = conn.execute(
+        text("select state from ocd.run where id = any(:ids) for share"), {"ids": list(run_ids)}
+    )
     return all(state == State.DONE for state in states.scalars())
 
 
 def _identity(order: Order) -> dict[str, Any]:
     return {
-        "job": order.job, "window_start": order.window.start, "window_end": order.window.end,
+        "job": order.job,
+        "window_start": order.window.start,
+        "window_end": order.window.end,
         "subject": _json(order.subject),
     }
 
@@ -149,9 +170,15 @@ def _identity(order: Order) -> dict[str, Any]:
 def _values(order: Order, state: State) -> dict[str, Any]:
     deadline = None if order.deadline is None else order.window.end + order.deadline
     return _identity(order) | {
-        "kind": "dry" if order.is_dry else "real", "window_label": order.window.label, "params": _json(order.params),
-        "flow": order.flow, "queue": order.queue, "trigger": order.trigger, "requested_by": order.requested_by,
-        "state": state.value, "deadline_at": deadline,
+        "kind": "dry" if order.is_dry else "real",
+        "window_label": order.window.label,
+        "params": _json(order.params),
+        "flow": order.flow,
+        "queue": order.queue,
+        "trigger": order.trigger,
+        "requested_by": order.requested_by,
+        "state": state.value,
+        "deadline_at": deadline,
     }
 
 

@@ -33,10 +33,17 @@ class Report(Protocol):
 def to_evidence(report: Report) -> dict[str, Any]:
     """Return the report as JSON-ready evidence; raises ValueError when it is larger than MAX_BYTES."""
     body = {item.name: _plain(getattr(report, item.name)) for item in dataclasses.fields(report)}  # type: ignore[arg-type]
-    evidence = {"type": type(report).__name__, "version": report.version, "summary": report.summary, **body}
+    evidence = {
+        "type": type(report).__name__,
+        "version": report.version,
+        "summary": report.summary,
+        **body,
+    }
     size = len(json.dumps(evidence).encode())
     if size > MAX_BYTES:
-        raise ValueError(f"{type(report).__name__}: evidence of {size} bytes; put the details into an artifact")
+        raise ValueError(
+            f"{type(report).__name__}: evidence of {size} bytes; put the details into an artifact"
+        )
     return evidence
 
 

@@ -30,20 +30,34 @@ class Message:
 def message_of(conn: Connection, run_id: int) -> Message:
     """Return the message of a run; raises ConfigError where there is none."""
     row = conn.execute(
-        text("select id, job, queue, window_label, subject, kind, generation from ocd.run where id = :id"), {"id": run_id}
+        text(
+            "select id, job, queue, window_label, subject, kind, generation from ocd.run where id = :id"
+        ),
+        {"id": run_id},
     ).first()
     if row is None:
         raise ConfigError(f"there is no run {run_id}")
-    parts = [row.window_label, *map(str, row.subject.values()), *(["dry run"] if row.kind == "dry" else [])]
+    parts = [
+        row.window_label,
+        *map(str, row.subject.values()),
+        *(["dry run"] if row.kind == "dry" else []),
+    ]
     return Message(row.id, row.job, row.queue, " ".join(parts), row.generation)
 
 
 def runs(
-    conn: Connection, *, ids: list[int] | None = None, job: str | None = None, state: str | None = None,
-    since: datetime | None = None, limit: int = 50,
+    conn: Connection,
+    *,
+    ids: list[int] | None = None,
+    job: str | None = None,
+    state: str | None = None,
+    since: datetime | None = None,
+    limit: int = 50,
 ) -> list[dict[str, Any]]:
     """Return runs, newest first: identity, state, rows, took_s, evidence, error, artifacts, blocked_by."""
-    rows = conn.execute(_LIST, {"ids": ids, "job": job, "state": state, "since": since, "limit": limit})
+    rows = conn.execute(
+        _LIST, {"ids": ids, "job": job, "state": state, "since": since, "limit": limit}
+    )
     return [dict(row) for row in rows.mappings()]
 
 
@@ -78,12 +92,17 @@ def log_lines(conn: Connection, run_id: int, *, last: int | None = None) -> list
 
 def last_good(conn: Connection) -> dict[str, dict[str, Any]]:
     """Return per job the newest window that ended done: label and when."""
-    return {row.job: {"window": row.window_label, "finished_at": row.finished_at} for row in conn.execute(_LAST_GOOD)}
+    return {
+        row.job: {"window": row.window_label, "finished_at": row.finished_at}
+        for row in conn.execute(_LAST_GOOD)
+    }
 
 
 def open_counts(conn: Connection) -> dict[str, int]:
     """Return how many runs are waiting, queued and running."""
     rows = conn.execute(
-        text("select state, count(*) from ocd.run where state in ('waiting', 'queued', 'running') group by state")
+        text(
+            "select state, count(*) from ocd.run where state in ('waiting', 'queued', 'running') group by state"
+        )
     )
-    return {"waiting": 0, "queued": 0, "running": 0} | {state: count for state, count in rows}
+    return {"waiting": 0, "queued": 0, "running": 0} | {row[0]: row[1] for row in rows}

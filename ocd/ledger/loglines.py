@@ -40,11 +40,16 @@ class _Collector(logging.Handler):
         self._count += 1
         if self._count > MAX_LINES:
             return
-        self._lines.append({
-            "run_id": self._run_id, "fence": self._fence, "at": datetime.fromtimestamp(record.created, UTC),
-            "level": record.levelname.lower(), "event": record.getMessage(),
-            "fields": json.dumps(extra_fields(record), default=str),
-        })
+        self._lines.append(
+            {
+                "run_id": self._run_id,
+                "fence": self._fence,
+                "at": datetime.fromtimestamp(record.created, UTC),
+                "level": record.levelname.lower(),
+                "event": record.getMessage(),
+                "fields": json.dumps(extra_fields(record), default=str),
+            }
+        )
         if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
             self.flush()
 

@@ -19,14 +19,25 @@ def notify(webhook_url: str | None, run: dict[str, Any], lines: list[dict[str, A
     if webhook_url is None:
         return False
     body = {
-        "run": run["id"], "job": run["job"], "window": run["window"], "subject": run["subject"], "state": run["state"],
-        "error_class": run["error_class"], "error": run["error_message"], "attempts": run["attempt"],
-        "log": [f"{line['at']:%H:%M:%S} {line['level']} {line['event']}" for line in lines[-LOG_LINES:]],
+        "run": run["id"],
+        "job": run["job"],
+        "window": run["window"],
+        "subject": run["subject"],
+        "state": run["state"],
+        "error_class": run["error_class"],
+        "error": run["error_message"],
+        "attempts": run["attempt"],
+        "log": [
+            f"{line['at']:%H:%M:%S} {line['level']} {line['event']}" for line in lines[-LOG_LINES:]
+        ],
         "look": f"ocd show {run['id']}",
     }
     try:
         answer = httpx.post(
-            webhook_url, content=json.dumps(body, default=str), headers={"content-type": "application/json"}, timeout=TIMEOUT_S
+            webhook_url,
+            content=json.dumps(body, default=str),
+            headers={"content-type": "application/json"},
+            timeout=TIMEOUT_S,
         )
         answer.raise_for_status()
     except httpx.HTTPError as error:

@@ -41,7 +41,9 @@ def sweep(engine: Engine, publish: Callable[[int], None], *, stale_s: float = ST
     with engine.begin() as conn:
         swept = conn.execute(_EXPIRED, {"max_attempts": MAX_ATTEMPTS}).all()
     with engine.begin() as conn:
-        ready = list(conn.execute(_UNPUBLISHED, {"stale_s": stale_s, "limit": PUBLISH_LIMIT}).scalars())
+        ready = list(
+            conn.execute(_UNPUBLISHED, {"stale_s": stale_s, "limit": PUBLISH_LIMIT}).scalars()
+        )
     published = _publish_all(engine, sorted(ready), publish)
     found = Sweep(
         reaped=tuple(row.id for row in swept if row.state == State.QUEUED),
@@ -50,18 +52,27 @@ def sweep(engine: Engine, publish: Callable[[int], None], *, stale_s: float = ST
     )
     _beat(engine, found)
     if found != Sweep():
-        log.info("reconciled", extra={"reaped": len(found.reaped), "dead": len(found.dead), "published": len(published)})
+        log.info(
+            "reconciled",
+            extra={
+                "reaped": len(found.reaped),
+                "dead": len(found.dead),
+                "published": len(published),
+            },
+        )
     return found
 
 
-def _publish_all(engine: Engine, ready: list[int], publish: Callable[[int], None]) -> tuple[int, ...]:
-    sent = []
+def _publish_all(
+    engine: Engine, ready: list[int], publish: Callable[[int], None]
+) -> tuple[int, ...]:
+    sent: list[int] = []
     for run_id in ready:
         try:
             publish(run_id)
         except SourceUnavailable:
             log.warning("broker_away", extra={"unpublished": len(ready) - len(sent)})
-            _unmark(engine, ready[len(sent):])
+            _unmark(engine, ready[len(sent) :])
             break
         sent.append(run_id)
     return tuple(sent)
@@ -69,11 +80,20 @@ def _publish_all(engine: Engine, ready: list[int], publish: Callable[[int], None
 
 def _unmark(engine: Engine, run_ids: list[int]) -> None:
     with engine.begin() as conn:
-        conn.execute(text("update ocd.run set published_at = null where id = any(:ids) and state = 'queued'"), {"ids": run_ids})
+        conn.execute(
+            text(
+                "update ocd.run set published_at = null where id = any(:ids) and state = 'queued'"
+            ),
+            {"ids": run_ids},
+        )
 
 
 def _beat(engine: Engine, found: Sweep) -> None:
-    detail = {"reaped": len(found.reaped), "dead": len(found.dead), "published": len(found.published)}
+    detail = {
+        "reaped": len(found.reaped),
+        "dead": len(found.dead),
+        "published": len(found.published),
+    }
     with engine.begin() as conn:
         conn.execute(
             text("""

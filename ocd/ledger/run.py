@@ -97,19 +97,28 @@ class Run:
         if self._cancelled:
             raise RunCancelled(f"run {self.id}: cancelled on request")
         if self.is_draining():
-            raise RunDrained(f"run {self.id}: the worker is shutting down; the run goes back to the queue")
+            raise RunDrained(
+                f"run {self.id}: the worker is shutting down; the run goes back to the queue"
+            )
 
     def _advance(self, conn: Connection, batch: Batch) -> None:
         checkpoint = None if batch.checkpoint is None else json.dumps(batch.checkpoint)
         row = conn.execute(
             _ADVANCE,
             {
-                "id": self.id, "fence": self.fence, "lease_s": self.lease_s, "done": batch.done,
-                "total": batch.total, "note": batch.note, "checkpoint": checkpoint,
+                "id": self.id,
+                "fence": self.fence,
+                "lease_s": self.lease_s,
+                "done": batch.done,
+                "total": batch.total,
+                "note": batch.note,
+                "checkpoint": checkpoint,
             },
         ).first()
         if row is None:
-            raise LeaseLost(f"run {self.id}: fence {self.fence} is no longer the newest; this batch is rolled back")
+            raise LeaseLost(
+                f"run {self.id}: fence {self.fence} is no longer the newest; this batch is rolled back"
+            )
         self._cancelled = self._cancelled or row.is_cancel_requested
         self._renewed_at = time.monotonic()
 

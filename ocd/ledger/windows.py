@@ -38,7 +38,9 @@ class Daily:
 
     def next_due(self, now: datetime) -> datetime:
         """Return when the schedule ticks next."""
-        due = _midnight(now.astimezone(UTC).date()) + timedelta(hours=self.hour, minutes=self.minute)
+        due = _midnight(now.astimezone(UTC).date()) + timedelta(
+            hours=self.hour, minutes=self.minute
+        )
         return due if due > now else due + timedelta(days=1)
 
     def parse(self, label: str) -> Window:
@@ -78,9 +80,11 @@ class Hourly:
     def parse(self, label: str) -> Window:
         """Return the window of a label such as 2026-11-23T05; raises ConfigError."""
         try:
-            start = datetime.fromisoformat(label.split("/")[0].replace("Z", "+00:00"))
+            start = datetime.fromisoformat(label.split("/", maxsplit=1)[0])
         except ValueError as error:
-            raise ConfigError(f"window {label!r}: expected an hour such as 2026-11-23T05:00Z") from error
+            raise ConfigError(
+                f"window {label!r}: expected an hour such as 2026-11-23T05:00Z"
+            ) from error
         start = start.replace(tzinfo=start.tzinfo or UTC).astimezone(UTC)
         start = start.replace(minute=0, second=0, microsecond=0)
         return Window(start, start + timedelta(hours=1))

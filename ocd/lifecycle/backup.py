@@ -63,7 +63,9 @@ class BackupReport:
         return f"{self.rows:,} rows of {len(self.rows_by_dataset)} tables in {self.stored_bytes / 1e6:.1f} MB"
 
 
-def backup(conn: Connection, *, run: Run, store: Store, keeper: Keeper, now: datetime) -> BackupReport:
+def backup(
+    conn: Connection, *, run: Run, store: Store, keeper: Keeper, now: datetime
+) -> BackupReport:
     """Copy every dataset marked for backup from one snapshot. Commits once, at the end.
 
     Objects without their manifest count for nothing and are removed when anything fails.
@@ -87,7 +89,10 @@ def backup(conn: Connection, *, run: Run, store: Store, keeper: Keeper, now: dat
         raise
     log.info("backed_up", extra={"rows": sum(one.rows for one in done), "manifest": stored.name})
     return BackupReport(
-        stored.name, now, {one.dataset: one.rows for one in done}, sum(one.stored_bytes for one in done)
+        stored.name,
+        now,
+        {one.dataset: one.rows for one in done},
+        sum(one.stored_bytes for one in done),
     )
 
 
@@ -113,38 +118,64 @@ def _copy(conn: Connection, dataset: Dataset, run: Run, store: Store, folder: st
     columns = live_columns(conn, dataset)
     cursor = copying.cursor_of(conn)
     rows, digest = copying.content_hash(cursor, dataset, columns)
-    query = sql.SQL("select {} from {}").format(copying.columns_of(columns), copying.table_of(dataset))
+    query = sql.SQL("select {} from {}").format(
+        copying.columns_of(columns), copying.table_of(dataset)
+    )
 
     def shown(copied: int) -> None:
         run.progress(copied, rows, dataset.name)
 
     name = f"{folder}/{dataset.name}.copy.zst"
-    copied = copying.copy_out(cursor, query, store, name, level=copying.BACKUP_LEVEL, progress=shown)
+    copied = copying.copy_out(
+        cursor, query, store, name, level=copying.BACKUP_LEVEL, progress=shown
+    )
     return BackedUp(
-        dataset.name, columns, copied.rows, copied.raw_bytes, copied.raw_sha256, copied.stored.name, copied.stored.sha256,
-        copied.stored.size_bytes, digest,
+        dataset.name,
+        columns,
+        copied.rows,
+        copied.raw_bytes,
+        copied.raw_sha256,
+        copied.stored.name,
+        copied.stored.sha256,
+        copied.stored.size_bytes,
+        digest,
     )
 
 
-def _manifest(conn: Connection, run: Run, now: datetime, revision: str, done: list[BackedUp]) -> dict[str, Any]:
+def _manifest(
+    conn: Connection, run: Run, now: datetime, revision: str, done: list[BackedUp]
+) -> dict[str, Any]:
     return {
-        "version": MANIFEST_VERSION, "run": run.id, "window": run.window.label, "snapshot_at": now.isoformat(),
-        "schema_revision": revision, "server_version": conn.execute(text("show server_version")).scalar_one(),
+        "version": MANIFEST_VERSION,
+        "run": run.id,
+        "window": run.window.label,
+        "snapshot_at": now.isoformat(),
+        "schema_revision": revision,
+        "server_version": conn.execute(text("show server_version")).scalar_one(),
         "tables": [asdict(one) for one in done],
     }
 
 
-def _record(conn: Connection, run: Run, keeper: Keeper, done: list[BackedUp], manifest: Stored) -> None:
+def _record(
+    conn: Connection, run: Run, keeper: Keeper, done: list[BackedUp], manifest: Stored
+) -> None:
     for one in done:
-        keeper.index(conn, SOURCE, "backup", Stored(one.stored_name, one.stored_sha256, one.stored_bytes))
+        keeper.index(
+            conn, SOURCE, "backup", Stored(one.stored_name, one.stored_sha256, one.stored_bytes)
+        )
         conn.execute(
             text("""
                 insert into ocd.backup_table (run_id, generation, dataset, snapshot_at, rows, content_hash, artifact_name)
                 values (:run_id, :generation, :dataset, :snapshot_at, :rows, :content_hash, :artifact_name)
             """),
             {
-                "run_id": run.id, "generation": run.generation, "dataset": one.dataset,
-                "snapshot_at": run.now, "rows": one.rows, "content_hash": one.content_hash, "artifact_name": one.stored_name,
+                "run_id": run.id,
+                "generation": run.generation,
+                "dataset": one.dataset,
+                "snapshot_at": run.now,
+                "rows": one.rows,
+                "content_hash": one.content_hash,
+                "artifact_name": one.stored_name,
             },
         )
     keeper.index(conn, SOURCE, "backup-manifest", manifest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, LiteralString, cast
+from typing import Any, cast
 
 import psycopg
 import zstandard
@@ -44,7 +44,7 @@ def columns_of(names: Iterable[str]) -> sql.Composed:
 
 def condition(text: str) -> sql.SQL:
     """Return a condition of our own facts as SQL; never for text from outside."""
-    return sql.SQL(cast("LiteralString", text))
+    return sql.SQL(text)
 
 
 def cursor_of(conn: Connection) -> psycopg.Cursor[Any]:
@@ -54,7 +54,12 @@ def cursor_of(conn: Connection) -> psycopg.Cursor[Any]:
 
 
 def copy_out(
-    cursor: psycopg.Cursor[Any], query: sql.Composed, store: Store, name: str, *, level: int,
+    cursor: psycopg.Cursor[Any],
+    query: sql.Composed,
+    store: Store,
+    name: str,
+    *,
+    level: int,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Copied:
     """Run `COPY (query) TO STDOUT` into a zstd object of the store; forgets it when anything fails."""
@@ -77,7 +82,7 @@ def copy_out(
     return Copied(rows, size, raw.hexdigest(), writer.commit())
 
 
-def _blocks(copy: Iterable[bytes | memoryview]) -> Iterator[tuple[bytes, int]]:
+def _blocks(copy: Iterable[bytes | bytearray | memoryview]) -> Iterator[tuple[bytes, int]]:
     """Gather COPY's rows into blocks, with the number of rows in each."""
     buffer = bytearray()
     lines = 0
@@ -94,6 +99,8 @@ def _blocks(copy: Iterable[bytes | memoryview]) -> Iterator[tuple[bytes, int]]:
 
 def read_back(store: Store, name: str) -> Iterator[bytes]:
     """Yield the raw text of a stored COPY; raises ContractBroken where it is damaged or cut short."""
+    if store.size(name) is None:
+        raise ContractBroken(f"{name}: missing")
     decompressor = zstandard.ZstdDecompressor().decompressobj()
     try:
         for block in store.open(name):
@@ -106,7 +113,9 @@ def read_back(store: Store, name: str) -> Iterator[bytes]:
         raise ContractBroken(f"{name}: damaged: it ends too early")
 
 
-def copy_in(cursor: psycopg.Cursor[Any], dataset: Dataset, names: Iterable[str], blocks: Iterable[bytes]) -> str:
+def copy_in(
+    cursor: psycopg.Cursor[Any], dataset: Dataset, names: Iterable[str], blocks: Iterable[bytes]
+) -> str:
     """Run `COPY table FROM STDIN`; returns the SHA-256 of the raw text."""
     raw = hashlib.sha256()
     statement = sql.SQL("copy {} ({}) from stdin").format(table_of(dataset), columns_of(names))
@@ -117,7 +126,9 @@ def copy_in(cursor: psycopg.Cursor[Any], dataset: Dataset, names: Iterable[str],
     return raw.hexdigest()
 
 
-def content_hash(cursor: psycopg.Cursor[Any], dataset: Dataset, names: Iterable[str]) -> tuple[int, str]:
+def content_hash(
+    cursor: psycopg.Cursor[Any], dataset: Dataset, names: Iterable[str]
+) -> tuple[int, str]:
     """Return rows and an order-independent hash of the table's content in this snapshot.
 
     128 bits: the sums of two differently seeded record hashes. Equal on the same major version;

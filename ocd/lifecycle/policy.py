@@ -34,7 +34,9 @@ class PurgePlan:
     @property
     def sha256(self) -> str:
         """Fingerprint of the predicate."""
-        parts = [(one.rule, one.condition, one.since, one.cutoff.isoformat()) for one in self.expiries]
+        parts = [
+            (one.rule, one.condition, one.since, one.cutoff.isoformat()) for one in self.expiries
+        ]
         return hashlib.sha256(json.dumps([self.dataset, parts]).encode()).hexdigest()
 
 
@@ -47,7 +49,9 @@ def plan_purge(dataset: Dataset, *, window_end: datetime, now: datetime) -> Purg
     if dataset.retention is None:
         return None
     if window_end > now + CLOCK_TOLERANCE:
-        raise PolicyRefused(f"{dataset.name}: the window ends at {window_end.isoformat()}, which is not over; is a clock wrong?")
+        raise PolicyRefused(
+            f"{dataset.name}: the window ends at {window_end.isoformat()}, which is not over; is a clock wrong?"
+        )
     expiries = []
     earlier: list[str] = []
     for rule in dataset.retention.rules:
@@ -60,7 +64,12 @@ def plan_purge(dataset: Dataset, *, window_end: datetime, now: datetime) -> Purg
 
 
 def require_backup(
-    dataset: Dataset, *, verified_at: datetime | None, is_same_night: bool, now: datetime, trust: timedelta
+    dataset: Dataset,
+    *,
+    verified_at: datetime | None,
+    is_same_night: bool,
+    now: datetime,
+    trust: timedelta,
 ) -> None:
     """Raise BackupMissing unless a verification of the same night, or one younger than `trust`, exists."""
     if verified_at is not None and (is_same_night or now - verified_at <= trust):

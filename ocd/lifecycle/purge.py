@@ -63,14 +63,23 @@ class _Chunk:
     rows: int
 
 
-def plan(conn: Connection, dataset: Dataset, *, now: datetime, window: Window, trust: timedelta) -> PurgeReport:
+def plan(
+    conn: Connection, dataset: Dataset, *, now: datetime, window: Window, trust: timedelta
+) -> PurgeReport:
     """Count what a purge of this window would delete, with the same predicate. Changes nothing."""
     found = _planned(conn, dataset, now=now, window=window, trust=trust)
     return _count(conn, dataset, found)
 
 
 def purge(
-    conn: Connection, dataset: Dataset, *, run: Run, store: Store, keeper: Keeper, now: datetime, trust: timedelta,
+    conn: Connection,
+    dataset: Dataset,
+    *,
+    run: Run,
+    store: Store,
+    keeper: Keeper,
+    now: datetime,
+    trust: timedelta,
     batch_rows: int,
 ) -> PurgeReport:
     """Delete in fenced batches; resumes behind the last committed batch of an earlier attempt.
@@ -83,15 +92,28 @@ def purge(
     chunks = _committed(conn, run)
     _check_trust(conn, dataset, now=now, window=run.window, trust=trust)
     total = before.rows + sum(chunk.rows for chunk in chunks)
-    for chunk in _batches(conn, dataset, found, run, store, keeper, folder, chunks, batch_rows, total, trust):
+    for chunk in _batches(
+        conn, dataset, found, run, store, keeper, folder, chunks, batch_rows, total, trust
+    ):
         chunks.append(chunk)
     sealed = _seal(conn, dataset, found, run, store, keeper, folder)
     rows = sum(chunk.rows for chunk in chunks)
     log.info("purged", extra={"dataset": dataset.name, "rows": rows, "chunks": len(chunks)})
-    return PurgeReport(dataset.name, False, rows, before.rows_by_rule, before.oldest, found.sha256, len(chunks), sealed)
+    return PurgeReport(
+        dataset.name,
+        False,
+        rows,
+        before.rows_by_rule,
+        before.oldest,
+        found.sha256,
+        len(chunks),
+        sealed,
+    )
 
 
-def _planned(conn: Connection, dataset: Dataset, *, now: datetime, window: Window, trust: timedelta) -> PurgePlan:
+def _planned(
+    conn: Connection, dataset: Dataset, *, now: datetime, window: Window, trust: timedelta
+) -> PurgePlan:
     found = policy.plan_purge(dataset, window_end=window.end, now=now)
     if found is None:
         raise PolicyRefused(f"{dataset.name} is kept for ever")
@@ -99,19 +121,33 @@ def _planned(conn: Connection, dataset: Dataset, *, now: datetime, window: Windo
     return found
 
 
-def _check_trust(conn: Connection, dataset: Dataset, *, now: datetime, window: Window, trust: timedelta) -> None:
-    row = conn.execute(_VERIFICATION, {"dataset": dataset.name, "window_start": window.start}).first()
+def _check_trust(
+    conn: Connection, dataset: Dataset, *, now: datetime, window: Window, trust: timedelta
+) -> None:
+    row = conn.execute(
+        _VERIFICATION, {"dataset": dataset.name, "window_start": window.start}
+    ).first()
     policy.require_backup(
-        dataset, verified_at=row.verified_at if row else None, is_same_night=bool(row and row.is_same_night), now=now, trust=trust
+        dataset,
+        verified_at=row.verified_at if row else None,
+        is_same_night=bool(row and row.is_same_night),
+        now=now,
+        trust=trust,
     )
 
 
 def _predicate(found: PurgePlan) -> sql.Composed:
     parts = [
-        sql.SQL("({} and {} < {})").format(copying.condition(one.condition), sql.Identifier(one.since), sql.Literal(one.cutoff))
+        sql.SQL("({} and {} < {})").format(
+            copying.condition(one.condition), sql.Identifier(one.since), sql.Literal(one.cutoff)
+        )
         for one in found.expiries
     ]
-    return sql.SQL("({})").format(sql.SQL(" or ").join(parts)) if parts else sql.SQL("({})").format(sql.SQL("false"))
+    return (
+        sql.SQL("({})").format(sql.SQL(" or ").join(parts))
+        if parts
+        else sql.SQL("({})").format(sql.SQL("false"))
+    )
 
 
 def _count(conn: Connection, dataset: Dataset, found: PurgePlan) -> PurgeReport:
@@ -123,14 +159,18 @@ def _count(conn: Connection, dataset: Dataset, found: PurgePlan) -> PurgeReport:
     cursor = copying.cursor_of(conn)
     for one in found.expiries:
         query = sql.SQL("select count(*), min({}) from {} where {}").format(
-            sql.Identifier(one.since), copying.table_of(dataset), _predicate(PurgePlan(found.dataset, (one,)))
+            sql.Identifier(one.since),
+            copying.table_of(dataset),
+            _predicate(PurgePlan(found.dataset, (one,))),
         )
         row = cursor.execute(query).fetchone()
         assert row is not None, "an aggregate gives a row"  # noqa: S101
         counts[one.rule] = int(row[0])
         oldest += [row[1]] if row[1] else []
     conn.rollback()
-    return PurgeReport(dataset.name, True, sum(counts.values()), counts, min(oldest, default=None), found.sha256)
+    return PurgeReport(
+        dataset.name, True, sum(counts.values()), counts, min(oldest, default=None), found.sha256
+    )
 
 
 def _committed(conn: Connection, run: Run) -> list[_Chunk]:
@@ -145,9 +185,18 @@ def _committed(conn: Connection, run: Run) -> list[_Chunk]:
     return [_Chunk(row.number, row.first_key, row.last_key, row.rows) for row in rows]
 
 
-def _batches(  # noqa: PLR0913 - the plumbing of one loop
-    conn: Connection, dataset: Dataset, found: PurgePlan, run: Run, store: Store, keeper: Keeper, folder: str,
-    chunks: list[_Chunk], batch_rows: int, total: int, trust: timedelta,
+def _batches(
+    conn: Connection,
+    dataset: Dataset,
+    found: PurgePlan,
+    run: Run,
+    store: Store,
+    keeper: Keeper,
+    folder: str,
+    chunks: list[_Chunk],
+    batch_rows: int,
+    total: int,
+    trust: timedelta,
 ) -> Iterator[_Chunk]:
     size = batch_rows
     after = chunks[-1].last_key if chunks else None
@@ -163,7 +212,17 @@ def _batches(  # noqa: PLR0913 - the plumbing of one loop
             keys = _next_keys(conn, dataset, found, after, size)
             if keys is None:
                 return
-            chunk = _archive(conn, dataset, found, run, store, keeper, f"{folder}-f{run.fence}-{number:06}.copy.zst", number, keys)
+            chunk = _archive(
+                conn,
+                dataset,
+                found,
+                run,
+                store,
+                keeper,
+                f"{folder}-f{run.fence}-{number:06}.copy.zst",
+                number,
+                keys,
+            )
             done += chunk.rows
             batch.progress(done, total, dataset.name)
         yield chunk
@@ -177,11 +236,20 @@ def _adapted(size: int, took_s: float) -> int:
     return max(MIN_ROWS, min(MAX_ROWS, int(size * factor)))
 
 
-def _next_keys(conn: Connection, dataset: Dataset, found: PurgePlan, after: int | None, size: int) -> tuple[int, int] | None:
+def _next_keys(
+    conn: Connection, dataset: Dataset, found: PurgePlan, after: int | None, size: int
+) -> tuple[int, int] | None:
     """Return first and last key of the next batch, walking along the key; None at the end."""
     key = sql.Identifier(dataset.key)
-    query = sql.SQL("select min(k), max(k) from (select {} as k from {} where {} and {} order by {} limit {}) b").format(
-        key, copying.table_of(dataset), _behind(dataset, after), _predicate(found), key, sql.Literal(size)
+    query = sql.SQL(
+        "select min(k), max(k) from (select {} as k from {} where {} and {} order by {} limit {}) b"
+    ).format(
+        key,
+        copying.table_of(dataset),
+        _behind(dataset, after),
+        _predicate(found),
+        key,
+        sql.Literal(size),
     )
     row = copying.cursor_of(conn).execute(query).fetchone()
     return (int(row[0]), int(row[1])) if row and row[0] is not None else None
@@ -193,17 +261,30 @@ def _behind(dataset: Dataset, after: int | None) -> sql.Composed:
     return sql.SQL("{} > {}").format(sql.Identifier(dataset.key), sql.Literal(after))
 
 
-def _archive(  # noqa: PLR0913
-    conn: Connection, dataset: Dataset, found: PurgePlan, run: Run, store: Store, keeper: Keeper, name: str, number: int,
+def _archive(
+    conn: Connection,
+    dataset: Dataset,
+    found: PurgePlan,
+    run: Run,
+    store: Store,
+    keeper: Keeper,
+    name: str,
+    number: int,
     keys: tuple[int, int],
 ) -> _Chunk:
     """Delete one key range into an archive object, read it back, note the chunk. The caller commits."""
     columns = live_columns(conn, dataset)
     query = sql.SQL("delete from {} where {} between {} and {} and {} returning {}").format(
-        copying.table_of(dataset), sql.Identifier(dataset.key), sql.Literal(keys[0]), sql.Literal(keys[1]), _predicate(found),
+        copying.table_of(dataset),
+        sql.Identifier(dataset.key),
+        sql.Literal(keys[0]),
+        sql.Literal(keys[1]),
+        _predicate(found),
         copying.columns_of(columns),
     )
-    copied = copying.copy_out(copying.cursor_of(conn), query, store, name, level=copying.ARCHIVE_LEVEL)
+    copied = copying.copy_out(
+        copying.cursor_of(conn), query, store, name, level=copying.ARCHIVE_LEVEL
+    )
     _compare_with_storage(store, copied)
     keeper.index(conn, SOURCE, "archive", copied.stored)
     conn.execute(
@@ -214,9 +295,17 @@ def _archive(  # noqa: PLR0913
                     :stored_sha256, :raw_sha256)
         """),
         {
-            "run_id": run.id, "generation": run.generation, "number": number, "dataset": dataset.name, "first_key": keys[0],
-            "last_key": keys[1], "rows": copied.rows, "archive": name, "stored_bytes": copied.stored.size_bytes,
-            "stored_sha256": copied.stored.sha256, "raw_sha256": copied.raw_sha256,
+            "run_id": run.id,
+            "generation": run.generation,
+            "number": number,
+            "dataset": dataset.name,
+            "first_key": keys[0],
+            "last_key": keys[1],
+            "rows": copied.rows,
+            "archive": name,
+            "stored_bytes": copied.stored.size_bytes,
+            "stored_sha256": copied.stored.sha256,
+            "raw_sha256": copied.raw_sha256,
         },
     )
     return _Chunk(number, keys[0], keys[1], copied.rows)
@@ -230,31 +319,50 @@ def _compare_with_storage(store: Store, copied: copying.Copied) -> None:
         raw.update(block)
         rows += block.count(b"\n")
     if raw.hexdigest() != copied.raw_sha256 or rows != copied.rows:
-        raise ContractBroken(f"{copied.stored.name}: the archive does not read back; its rows were not deleted")
+        raise ContractBroken(
+            f"{copied.stored.name}: the archive does not read back; its rows were not deleted"
+        )
 
 
 def _seal(
-    conn: Connection, dataset: Dataset, found: PurgePlan, run: Run, store: Store, keeper: Keeper, folder: str
+    conn: Connection,
+    dataset: Dataset,
+    found: PurgePlan,
+    run: Run,
+    store: Store,
+    keeper: Keeper,
+    folder: str,
 ) -> str | None:
     """Write the manifest of all chunks and remove what crashed attempts left; None where nothing was deleted."""
-    chunks = [dict(row) for row in conn.execute(
-        text("""
+    chunks = [
+        dict(row)
+        for row in conn.execute(
+            text("""
             select number, first_key, last_key, rows, archive, stored_bytes, stored_sha256, raw_sha256 from ocd.purge_chunk
             where run_id = :id and generation = :generation order by number
         """),
-        {"id": run.id, "generation": run.generation},
-    ).mappings()]
+            {"id": run.id, "generation": run.generation},
+        ).mappings()
+    ]
     conn.rollback()
     _remove_orphans(store, folder, {chunk["archive"] for chunk in chunks})
     if not chunks:
         return None
     manifest = {
-        "version": 1, "run": run.id, "dataset": dataset.name, "window": run.window.label, "predicate_sha256": found.sha256,
+        "version": 1,
+        "run": run.id,
+        "dataset": dataset.name,
+        "window": run.window.label,
+        "predicate_sha256": found.sha256,
         "expiries": [asdict(one) | {"cutoff": one.cutoff.isoformat()} for one in found.expiries],
-        "columns": [column.name for column in dataset.columns], "rows": sum(chunk["rows"] for chunk in chunks), "chunks": chunks,
+        "columns": [column.name for column in dataset.columns],
+        "rows": sum(chunk["rows"] for chunk in chunks),
+        "chunks": chunks,
     }
     with run.batch(conn):
-        stored = keeper.put(conn, SOURCE, "archive-manifest", f"{folder}.manifest.json", _json(manifest))
+        stored = keeper.put(
+            conn, SOURCE, "archive-manifest", f"{folder}.manifest.json", _json(manifest)
+        )
     return stored.name
 
 

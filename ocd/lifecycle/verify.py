@@ -86,7 +86,9 @@ def verify(
         batch.progress(len(compared), len(compared), "tables compared")
     different = [f"{one.dataset}: {one.reason}" for one in compared if not one.is_equal]
     if different:
-        raise ContractBroken(f"backup of run {backup.run_id} is not what it was made from: {'; '.join(different)}")
+        raise ContractBroken(
+            f"backup of run {backup.run_id} is not what it was made from: {'; '.join(different)}"
+        )
     log.info("verified", extra={"backup_run": backup.run_id, "rows": report.rows})
     return report
 
@@ -97,7 +99,9 @@ def _read_manifest(store: Store, name: str) -> dict[str, Any]:
     except ValueError as error:
         raise ContractBroken(f"{name}: not a manifest") from error
     if manifest.get("version") != MANIFEST_VERSION:
-        raise ContractBroken(f"{name}: manifest version {manifest.get('version')}, this code reads {MANIFEST_VERSION}")
+        raise ContractBroken(
+            f"{name}: manifest version {manifest.get('version')}, this code reads {MANIFEST_VERSION}"
+        )
     return manifest
 
 
@@ -105,15 +109,18 @@ def _restore(url: str, table: BackedUp, run: Run, store: Store) -> Compared:
     """Restore one table and compare; damage becomes the reason, not an error."""
     dataset = dataset_named(table.dataset)
     try:
-        if store.size(table.stored_name) is None:
-            raise ContractBroken(f"{table.stored_name}: missing")
         with psycopg.connect(url) as scratch, scratch.cursor() as cursor:
             _add_foreign_columns(cursor, table)
-            raw = copying.copy_in(cursor, dataset, table.columns, _shown(run, table, copying.read_back(store, table.stored_name)))
+            raw = copying.copy_in(
+                cursor,
+                dataset,
+                table.columns,
+                _shown(run, table, copying.read_back(store, table.stored_name)),
+            )
             rows, digest = copying.content_hash(cursor, dataset, table.columns)
     except (ContractBroken, psycopg.DataError, psycopg.IntegrityError) as error:
-        reason = error.message if isinstance(error, ContractBroken) else f"does not restore: {type(error).__name__}"
-        return Compared(table.dataset, 0, "", False, reason)
+        damage = error.message if isinstance(error, ContractBroken) else type(error).__name__
+        return Compared(table.dataset, 0, "", False, f"does not restore: {damage}")
     reason = _difference(table, raw, rows, digest)
     return Compared(table.dataset, rows, digest, reason is None, reason)
 
@@ -141,7 +148,9 @@ def _add_foreign_columns(cursor: psycopg.Cursor[Any], table: BackedUp) -> None:
         if name not in ours:
             cursor.execute(
                 sql.SQL("alter table {} add column {} {}").format(
-                    copying.table_of(dataset_named(table.dataset)), sql.Identifier(name), copying.condition(kind)
+                    copying.table_of(dataset_named(table.dataset)),
+                    sql.Identifier(name),
+                    copying.condition(kind),
                 )
             )
 
@@ -154,12 +163,20 @@ def _record(conn: Connection, run: Run, keeper: Keeper, report: VerifyReport) ->
         """),
         [
             {
-                "run_id": run.id, "backup_run_id": report.backup_run, "dataset": one.dataset, "rows": one.rows,
-                "content_hash": one.content_hash, "is_equal": one.is_equal,
+                "run_id": run.id,
+                "backup_run_id": report.backup_run,
+                "dataset": one.dataset,
+                "rows": one.rows,
+                "content_hash": one.content_hash,
+                "is_equal": one.is_equal,
             }
             for one in report.compared
         ],
     )
-    body = {"backup_run": report.backup_run, "manifest": report.manifest, "compared": [asdict(one) for one in report.compared]}
+    body = {
+        "backup_run": report.backup_run,
+        "manifest": report.manifest,
+        "compared": [asdict(one) for one in report.compared],
+    }
     name = f"{report.manifest.rsplit('/', 1)[0]}/verification-run-{run.id}-g{run.generation}-f{run.fence}.json"
     keeper.put(conn, SOURCE, "verification", name, json.dumps(body, indent=1).encode())

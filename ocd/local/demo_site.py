@@ -11,11 +11,37 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.sax.saxutils import escape
 
 _PARTS = {
-    "products": [f"{part}-{size}" for part in ("ptfe-hose", "an-fitting", "fuel-filter", "swivel-elbow", "bulkhead-union", "check-valve")
-                 for size in ("4an", "6an", "8an", "10an", "12an", "16an")],
-    "collections": ["an-fittings", "fuel-pumps", "filters", "hoses", "brakes", "flathead-v8", "regulators"],
+    "products": [
+        f"{part}-{size}"
+        for part in (
+            "ptfe-hose",
+            "an-fitting",
+            "fuel-filter",
+            "swivel-elbow",
+            "bulkhead-union",
+            "check-valve",
+        )
+        for size in ("4an", "6an", "8an", "10an", "12an", "16an")
+    ],
+    "collections": [
+        "an-fittings",
+        "fuel-pumps",
+        "filters",
+        "hoses",
+        "brakes",
+        "flathead-v8",
+        "regulators",
+    ],
     "pages": ["about", "sizing-guide", "shipping", "returns", "contact"],
-    "blogs": [f"garage/{slug}" for slug in ("ls-swap-fuel-lines", "efi-or-carb", "bending-hardline", "first-start-checklist")],
+    "blogs": [
+        f"garage/{slug}"
+        for slug in (
+            "ls-swap-fuel-lines",
+            "efi-or-carb",
+            "bending-hardline",
+            "first-start-checklist",
+        )
+    ],
 }
 _SITEMAP = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
 _IMAGE = 'xmlns:image="http://www.google.com/schemas/sitemap-image/1.1"'
@@ -24,10 +50,18 @@ _IMAGE = 'xmlns:image="http://www.google.com/schemas/sitemap-image/1.1"'
 def document(path: str, base: str) -> tuple[str, bytes] | None:
     """Return content type and body of a path, None where there is nothing."""
     if path == "/robots.txt":
-        return "text/plain", f"User-agent: *\nDisallow: /cart\nSitemap: {base}/sitemap.xml\n".encode()
+        return (
+            "text/plain",
+            f"User-agent: *\nDisallow: /cart\nSitemap: {base}/sitemap.xml\n".encode(),
+        )
     if path == "/sitemap.xml":
-        children = "".join(f"<sitemap><loc>{base}/sitemap_{kind}_1.xml</loc></sitemap>" for kind in _PARTS)
-        return "application/xml", f'<?xml version="1.0" encoding="UTF-8"?>\n<sitemapindex {_SITEMAP}>{children}</sitemapindex>'.encode()
+        children = "".join(
+            f"<sitemap><loc>{base}/sitemap_{kind}_1.xml</loc></sitemap>" for kind in _PARTS
+        )
+        return (
+            "application/xml",
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<sitemapindex {_SITEMAP}>{children}</sitemapindex>'.encode(),
+        )
     for kind, slugs in _PARTS.items():
         if path == f"/sitemap_{kind}_1.xml":
             body = _urlset(kind, slugs, base)
@@ -38,8 +72,11 @@ def document(path: str, base: str) -> tuple[str, bytes] | None:
 def _urlset(kind: str, slugs: list[str], base: str) -> bytes:
     urls = "".join(
         f"<url><loc>{base}/{kind}/{slug}</loc><lastmod>2026-10-0{1 + number % 9}T08:00:00Z</lastmod>"
-        + (f"<image:image><image:loc>{base}/img/{slug}.jpg</image:loc><image:title>{escape(slug.replace('-', ' '))}</image:title></image:image>"
-           if kind == "products" else "")
+        + (
+            f"<image:image><image:loc>{base}/img/{slug}.jpg</image:loc><image:title>{escape(slug.replace('-', ' '))}</image:title></image:image>"
+            if kind == "products"
+            else ""
+        )
         + "</url>"
         for number, slug in enumerate(slugs)
     )
@@ -48,8 +85,7 @@ def _urlset(kind: str, slugs: list[str], base: str) -> bytes:
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        host, port = self.server.server_address[:2]
-        found = document(self.path, f"http://{host}:{port}")  # type: ignore[str-bytes-safe]
+        found = document(self.path, f"http://{self.headers.get('Host', '127.0.0.1')}")
         kind, body = found or ("text/plain", b"not found\n")
         self.send_response(200 if found else 404)
         self.send_header("Content-Type", kind)

@@ -55,8 +55,12 @@ def demo_site_port(home: Path) -> int:
 def _demo(settings: Settings) -> Settings:
     """Fill in the demo's sources where nothing else was set."""
     if settings.ga_backend is None:
-        settings = settings.replace(ga_backend="recorded", ga_recordings=DEMO / "ga4", ga_property=DEMO_PROPERTY)
+        settings = settings.replace(
+            ga_backend="recorded", ga_recordings=DEMO / "ga4", ga_property=DEMO_PROPERTY
+        )
     if settings.sitemap_url is None:
         host = f"127.0.0.1:{demo_site_port(settings.home)}"
-        settings = settings.replace(sitemap_url=f"http://{host}/sitemap.xml", sitemap_allow_hosts=(host,))
+        settings = settings.replace(
+            sitemap_url=f"http://{host}/sitemap.xml", sitemap_allow_hosts=(host,)
+        )
     return settings

@@ -68,8 +68,13 @@ class Stack:
         with log.open("ab") as out:
             subprocess.Popen(  # noqa: S603 - our own interpreter and configuration
                 [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)],
-                cwd=self.home, env=self._environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, pass_fds=(servers.lock_descriptor(),),
+                cwd=self.home,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                pass_fds=(servers.lock_descriptor(),),
             )
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self.is_running():
@@ -162,9 +167,15 @@ class Stack:
         port = _free_port(self._settings.flower_port)
         (self.home / "flower.port").write_text(f"{port}\n", encoding="utf-8")
         lines = [
-            "address = '127.0.0.1'", f"port = {port}", f"basic_auth = [{f'{FLOWER_USER}:{self.flower_password()}'!r}]",
-            "persistent = True", f"db = {str(self.home / 'flower.db')!r}", "state_save_interval = 5000", "read_only = True",
-            "max_tasks = 10000", "",
+            "address = '127.0.0.1'",
+            f"port = {port}",
+            f"basic_auth = [{f'{FLOWER_USER}:{self.flower_password()}'!r}]",
+            "persistent = True",
+            f"db = {str(self.home / 'flower.db')!r}",
+            "state_save_interval = 5000",
+            "read_only = True",
+            "max_tasks = 10000",
+            "",
         ]
         _write_private(self._run / "flowerconfig.py", "\n".join(lines))
 
@@ -178,18 +189,35 @@ class Stack:
             "beat": f"{celery} beat -s {self.home / 'beat' / 'schedule'} --pidfile= -l INFO",
         }
         parts = [
-            "[supervisord]", f"logfile={self.home}/logs/supervisord.log", f"pidfile={self._run}/supervisord.pid",
-            f"childlogdir={self.home}/logs", "logfile_maxbytes=5MB", "logfile_backups=2", "minfds=256",
+            "[supervisord]",
+            f"logfile={self.home}/logs/supervisord.log",
+            f"pidfile={self._run}/supervisord.pid",
+            f"childlogdir={self.home}/logs",
+            "logfile_maxbytes=5MB",
+            "logfile_backups=2",
+            "minfds=256",
             f'environment={MARK}="{self.home}",PYTHONPATH="{PROJECT}"',
-            "[unix_http_server]", f"file={self._socket()}", "chmod=0700",
-            "[rpcinterface:supervisor]", "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
+            "[unix_http_server]",
+            f"file={self._socket()}",
+            "chmod=0700",
+            "[rpcinterface:supervisor]",
+            "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
         ]
         for name, command in programs.items():
             parts += [
-                f"[program:{name}]", f"command={command}", f"directory={PROJECT}",
-                f"autostart={'true' if name != 'beat' or with_beat else 'false'}", "autorestart=true", "startsecs=1",
-                "startretries=5", "stopwaitsecs=60", "stopasgroup=false", "killasgroup=true",
-                f"stdout_logfile={self.home}/logs/{name}.log", "redirect_stderr=true", "stdout_logfile_maxbytes=5MB",
+                f"[program:{name}]",
+                f"command={command}",
+                f"directory={PROJECT}",
+                f"autostart={'true' if name != 'beat' or with_beat else 'false'}",
+                "autorestart=true",
+                "startsecs=1",
+                "startretries=5",
+                "stopwaitsecs=60",
+                "stopasgroup=false",
+                "killasgroup=true",
+                f"stdout_logfile={self.home}/logs/{name}.log",
+                "redirect_stderr=true",
+                "stdout_logfile_maxbytes=5MB",
                 "stdout_logfile_backups=2",
             ]
         return "\n".join(parts) + "\n"
@@ -269,4 +297,3 @@ def _write_private(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-

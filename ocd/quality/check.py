@@ -77,20 +77,32 @@ def check(
     count = sum(map(len, by_dataset.values()))
     with run.batch(conn) as batch:
         stored = keeper.put(
-            conn, SOURCE, "quality-result", f"quality/{run.window.label}/run-{run.id}-g{run.generation}.json",
+            conn,
+            SOURCE,
+            "quality-result",
+            f"quality/{run.window.label}/run-{run.id}-g{run.generation}.json",
             _details(rules_of=by_dataset, findings=findings, rows=rows),
         )
         batch.progress(len(by_dataset), len(by_dataset), "tables")
-    kept = tuple(Finding(one.rule, one.severity, one.failed, one.share, one.sample_keys[:EVIDENCE_KEYS]) for one in findings)
+    kept = tuple(
+        Finding(one.rule, one.severity, one.failed, one.share, one.sample_keys[:EVIDENCE_KEYS])
+        for one in findings
+    )
     return QualityReport(rows, count, len(by_dataset), kept, stored.name)
 
 
 def _check_table(conn: Connection, rules: list[Rule], now: datetime) -> tuple[int, list[Finding]]:
     dataset = rules[0].dataset
-    counts = [func.count().filter(_broken(rule)).label(f"r{number}") for number, rule in enumerate(rules)]
-    row = conn.execute(select(func.count().label("n"), *counts).select_from(_table(dataset)), _bound(rules, now)).one()
+    counts = [
+        func.count().filter(_broken(rule)).label(f"r{number}") for number, rule in enumerate(rules)
+    ]
+    row = conn.execute(
+        select(func.count().label("n"), *counts).select_from(_table(dataset)), _bound(rules, now)
+    ).one()
     found = [
-        Finding(rule.id, rule.severity.value, failed, round(failed / row.n, 6), _sample(conn, rule, now))
+        Finding(
+            rule.id, rule.severity.value, failed, round(failed / row.n, 6), _sample(conn, rule, now)
+        )
         for rule, failed in zip(rules, row[1:], strict=True)
         if failed
     ]
@@ -120,8 +132,15 @@ def _details(*, rules_of: dict[str, list[Rule]], findings: list[Finding], rows: 
     body = {
         "rows": rows,
         "rules": [
-            {"id": rule.id, "version": rule.version, "dimension": rule.dimension.value, "severity": rule.severity.value, "text": rule.text}
-            for group in rules_of.values() for rule in group
+            {
+                "id": rule.id,
+                "version": rule.version,
+                "dimension": rule.dimension.value,
+                "severity": rule.severity.value,
+                "text": rule.text,
+            }
+            for group in rules_of.values()
+            for rule in group
         ],
         "findings": [asdict(one) for one in findings],
     }

@@ -44,4 +44,6 @@ class Rule:
     @property
     def version(self) -> str:
         """Fingerprint of what the rule says."""
-        return hashlib.sha256(f"{self.id}|{self.condition}|{self.severity}".encode()).hexdigest()[:12]
+        return hashlib.sha256(f"{self.id}|{self.condition}|{self.severity}".encode()).hexdigest()[
+            :12
+        ]

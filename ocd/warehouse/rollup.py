@@ -40,17 +40,31 @@ def rollup(conn: Connection, *, run: Run, now: datetime) -> RollupReport:
     """Compute and write every metric of the run's window. Commits once; twice writes the same rows."""
     period = {"start": run.window.start, "end": run.window.end}
     with run.batch(conn) as batch:
-        found: list[Any] = [*conn.execute(_QUERIES, period | {"slow_ms": SLOW_MS}), *conn.execute(_APPROVALS, period)]
+        found: list[Any] = [
+            *conn.execute(_QUERIES, period | {"slow_ms": SLOW_MS}),
+            *conn.execute(_APPROVALS, period),
+        ]
         conn.execute(
             _UPSERT,
             [
-                period | {
-                    "metric": row.metric, "scope": row.scope, "value": row.value, "unit": row.unit, "inputs": json.dumps(row.inputs),
-                    "reason": row.reason, "run_id": run.id, "computed_at": now,
+                period
+                | {
+                    "metric": row.metric,
+                    "scope": row.scope,
+                    "value": row.value,
+                    "unit": row.unit,
+                    "inputs": json.dumps(row.inputs),
+                    "reason": row.reason,
+                    "run_id": run.id,
+                    "computed_at": now,
                 }
                 for row in found
             ],
         )
         batch.progress(len(found), len(found), "facts")
     log.info("rolled_up", extra={"facts": len(found)})
-    return RollupReport(len(found), tuple(sorted({row.metric for row in found})), len({row.scope for row in found} - {""}))
+    return RollupReport(
+        len(found),
+        tuple(sorted({row.metric for row in found})),
+        len({row.scope for row in found} - {""}),
+    )

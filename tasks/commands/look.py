@@ -15,7 +15,15 @@ from ocd.ledger.states import State
 from tasks import registry, runtime
 from tasks.flows import FLOWS
 from tasks.job import JOBS, job_named
-from tasks.render import as_json, console, evidence_text, runs_table, state_text, subject_text, took_text
+from tasks.render import (
+    as_json,
+    console,
+    evidence_text,
+    runs_table,
+    state_text,
+    subject_text,
+    took_text,
+)
 
 json_option = click.option("--json", "is_json", is_flag=True, help="Print JSON for machines.")
 
@@ -27,9 +35,11 @@ def parse_since(text: str | None) -> datetime | None:
     if text[:-1].isdigit() and text[-1] in "hd":
         return utc_now() - timedelta(**{"hours" if text[-1] == "h" else "days": int(text[:-1])})
     try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
+        found = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ConfigError(f"--since {text!r}: expected 2026-11-23, 2026-11-23T02:00Z, 36h or 7d") from error
+        raise ConfigError(
+            f"--since {text!r}: expected 2026-11-23, 2026-11-23T02:00Z, 36h or 7d"
+        ) from error
     return found.replace(tzinfo=found.tzinfo or UTC)
 
 
@@ -47,7 +57,14 @@ def jobs(is_json: bool) -> None:
     for column in ("job", "what it does", "when", "next due", "last good window", "deadline"):
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(row["job"], row["summary"], row["when"], row["next_due"], row["last_good"] or "never", row["deadline"])
+        table.add_row(
+            row["job"],
+            row["summary"],
+            row["when"],
+            row["next_due"],
+            row["last_good"] or "never",
+            row["deadline"],
+        )
     console().print(table)
 
 
@@ -56,11 +73,17 @@ def _job_row(name: str, good: dict[str, Any]) -> dict[str, Any]:
     flow = next((flow for flow in FLOWS if any(step.job == name for step in flow.steps)), None)
     cadence = flow.cadence if flow else job.facts.cadence
     return {
-        "job": name, "summary": job.summary, "queue": job.facts.queue, "effect": job.facts.effect,
+        "job": name,
+        "summary": job.summary,
+        "queue": job.facts.queue,
+        "effect": job.facts.effect,
         "when": f"in flow {flow.name}, {cadence}" if flow else str(cadence),
-        "window": cadence.last_closed(now).label, "next_due": f"{cadence.next_due(now):%Y-%m-%d %H:%M}Z",
-        "last_good": good.get("window"), "deadline": f"{int(job.facts.deadline.total_seconds() // 3600)} h after the window",
-        "parameters": {item.name: item.default for item in job.parameters}, "has_dry_run": job.has_dry_run,
+        "window": cadence.last_closed(now).label,
+        "next_due": f"{cadence.next_due(now):%Y-%m-%d %H:%M}Z",
+        "last_good": good.get("window"),
+        "deadline": f"{int(job.facts.deadline.total_seconds() // 3600)} h after the window",
+        "parameters": {item.name: item.default for item in job.parameters},
+        "has_dry_run": job.has_dry_run,
         "can_backfill": job.facts.can_backfill,
     }
 
@@ -84,7 +107,9 @@ def runs(job: str | None, state: str | None, since: str | None, limit: int, is_j
     elif found:
         console().print(runs_table(found))
     else:
-        click.echo("no runs yet; start with `ocd night`" if not (job or state or since) else "no such runs")
+        click.echo(
+            "no runs yet; start with `ocd night`" if not (job or state or since) else "no such runs"
+        )
 
 
 @click.command(epilog="Example: ocd show 12")
@@ -98,16 +123,26 @@ def show(run: int, is_json: bool) -> None:
         as_json(found)
         return
     shown = console()
-    shown.print(f"[bold]run {run}[/]  {found['job']} {subject_text(found)}  window {found['window']}  {state_text(found)}")
+    shown.print(
+        f"[bold]run {run}[/]  {found['job']} {subject_text(found)}  window {found['window']}  {state_text(found)}"
+    )
     shown.print(_in_words(found))
     for attempt in found["attempts"]:
-        error = f"  {attempt['error_class']}: {attempt['error_message']}" if attempt["error_class"] else ""
+        error = (
+            f"  {attempt['error_class']}: {attempt['error_message']}"
+            if attempt["error_class"]
+            else ""
+        )
         shown.print(
             f"  generation {attempt['generation']} attempt {attempt['number']}  {attempt['started_at']:%Y-%m-%d %H:%M:%S}Z"
-            f"  on {attempt['worker']}  {attempt['outcome'] or 'running'}{error}", markup=False,
+            f"  on {attempt['worker']}  {attempt['outcome'] or 'running'}{error}",
+            markup=False,
         )
     for artifact in found["artifacts"]:
-        shown.print(f"  file {artifact['name']}  {artifact['size_bytes']:,} B  expires {artifact['expires_at']:%Y-%m-%d}", markup=False)
+        shown.print(
+            f"  file {artifact['name']}  {artifact['size_bytes']:,} B  expires {artifact['expires_at']:%Y-%m-%d}",
+            markup=False,
+        )
     if found["evidence"]:
         shown.print_json(data=found["evidence"])
 
@@ -144,7 +179,9 @@ def logs(run: int, last: int | None, is_json: bool) -> None:
         return
     for line in lines:
         facts = " ".join(f"{key}={value}" for key, value in line["fields"].items())
-        click.echo(f"{line['at']:%Y-%m-%d %H:%M:%S}Z {line['level']:<7} {line['event']} {facts}".rstrip())
+        click.echo(
+            f"{line['at']:%Y-%m-%d %H:%M:%S}Z {line['level']:<7} {line['event']} {facts}".rstrip()
+        )
 
 
 @click.command(epilog="Example: ocd evidence --since 7d --md > evidence.md")
@@ -163,7 +200,11 @@ def evidence(since: str, is_markdown: bool, is_json: bool) -> None:
         click.echo("| time (UTC) | command | outcome | files |\n|---|---|---|---|")
     for row in rows:
         values = (row["at"], row["command"], row["outcome"], ", ".join(row["files"]))
-        click.echo("| " + " | ".join(value.replace("|", "\\|") for value in values) + " |" if is_markdown else "  ".join(values))
+        click.echo(
+            "| " + " | ".join(value.replace("|", "\\|") for value in values) + " |"
+            if is_markdown
+            else "  ".join(values)
+        )
 
 
 def _evidence_row(run: dict[str, Any]) -> dict[str, Any]:
@@ -171,9 +212,11 @@ def _evidence_row(run: dict[str, Any]) -> dict[str, Any]:
     options = "".join(f" --{key} {value}" for key, value in run["params"].items())
     dry = " --dry-run" if run["kind"] == "dry" else ""
     return {
-        "at": f"{at:%Y-%m-%d %H:%M:%S}", "run": run["id"],
+        "at": f"{at:%Y-%m-%d %H:%M:%S}",
+        "run": run["id"],
         "command": f"ocd run {run['job']}{options} --window {run['window']}{dry}",
-        "outcome": f"{run['state']}: {evidence_text(run)}".rstrip(": "), "files": run["artifacts"],
+        "outcome": f"{run['state']}: {evidence_text(run)}".rstrip(": "),
+        "files": run["artifacts"],
     }
 
 
@@ -185,14 +228,17 @@ def status(is_json: bool) -> int:
         counts = history.open_counts(conn)
         good = history.last_good(conn)
         bad = [
-            run for state in ("failed", "refused", "dead")
+            run
+            for state in ("failed", "refused", "dead")
             for run in history.runs(conn, state=state, since=utc_now() - timedelta(days=7))
         ]
     if is_json:
         as_json({"open": counts, "last_good": good, "needs_a_person": bad})
         return 0
     shown = console()
-    shown.print(f"open runs: {counts['running']} running, {counts['queued']} queued, {counts['waiting']} waiting")
+    shown.print(
+        f"open runs: {counts['running']} running, {counts['queued']} queued, {counts['waiting']} waiting"
+    )
     for name in sorted(JOBS):
         shown.print(f"  {name:<28} last good window {good.get(name, {}).get('window', 'never')}")
     shown.print(runs_table(bad, "needs a person") if bad else "nothing needs a person")

@@ -76,7 +76,9 @@ def _worker_answers(timeout_s: float) -> bool:
     try:
         return bool(app.control.ping(timeout=timeout_s, limit=1))
     except (OperationalError, OSError) as error:
-        raise ConfigError(f"Redis does not answer ({type(error).__name__}); check OCD_REDIS_URL with `ocd check`") from error
+        raise ConfigError(
+            f"Redis does not answer ({type(error).__name__}); check OCD_REDIS_URL with `ocd check`"
+        ) from error
 
 
 def _wait_for_worker() -> None:
@@ -102,28 +104,45 @@ class _Jobs(click.Group):
 
 def _command_of(job: Job[Any, Any]) -> click.Command:
     options: list[click.Parameter] = [
-        click.Option([f"--{item.name.replace('_', '-')}", item.name], type=PYTHON_TYPES[item.type], default=item.default,
-                     show_default=True, help="" if item.name not in job.facts.expand else "One of them, or all.")
+        click.Option(
+            [f"--{item.name.replace('_', '-')}", item.name],
+            type=PYTHON_TYPES[item.type],
+            default=item.default,
+            show_default=True,
+            help="" if item.name not in job.facts.expand else "One of them, or all.",
+        )
         for item in job.parameters
     ]
     options += [
-        click.Option(["--window"], help="The window, such as 2026-11-23. Default: the last closed one."),
+        click.Option(
+            ["--window"], help="The window, such as 2026-11-23. Default: the last closed one."
+        ),
         click.Option(["--force"], is_flag=True, help="Run again although it is done."),
-        click.Option(["--wait/--no-wait"], default=True, show_default=True, help="Follow it to its end."),
+        click.Option(
+            ["--wait/--no-wait"], default=True, show_default=True, help="Follow it to its end."
+        ),
         click.Option(["--json", "is_json"], is_flag=True, help="Print JSON for machines."),
     ]
     if job.has_dry_run:
-        options.append(click.Option(["--dry-run"], is_flag=True, help="Show the plan; change nothing."))
+        options.append(
+            click.Option(["--dry-run"], is_flag=True, help="Show the plan; change nothing.")
+        )
 
     def carry_out(**given: Any) -> int:
         return _run_job(job, given)
 
     return click.Command(
-        job.name, params=options, callback=carry_out, help=job.summary, epilog=f"Example: ocd run {job.name} --window 2026-11-23"
+        job.name,
+        params=options,
+        callback=carry_out,
+        help=job.summary,
+        epilog=f"Example: ocd run {job.name} --window 2026-11-23",
     )
 
 
-@click.group(cls=_Jobs, epilog="Example: ocd run lifecycle.purge --dataset agent_feedback --dry-run")
+@click.group(
+    cls=_Jobs, epilog="Example: ocd run lifecycle.purge --dataset agent_feedback --dry-run"
+)
 def run() -> None:
     """Run a job; its options are the job's own (see `ocd run JOB --help`)."""
 
@@ -133,9 +152,13 @@ def _run_job(job: Job[Any, Any], given: dict[str, Any]) -> int:
     cadence = job.facts.cadence
     window = cadence.parse(given["window"]) if given["window"] else cadence.last_closed(utc_now())
     if window.end > utc_now():
-        raise PolicyRefused(f"window {window.label} is not over yet; the last closed one is {cadence.last_closed(utc_now()).label}")
+        raise PolicyRefused(
+            f"window {window.label} is not over yet; the last closed one is {cadence.last_closed(utc_now()).label}"
+        )
     is_dry = bool(given.get("dry_run"))
-    orders = [job.order(one, window, is_dry=is_dry, requested_by=who()) for one in job.spread(params)]
+    orders = [
+        job.order(one, window, is_dry=is_dry, requested_by=who()) for one in job.spread(params)
+    ]
 
     def order() -> list[Placed]:
         return place(orders, retry_ended=True, force=given["force"])
@@ -151,14 +174,22 @@ def _run_job(job: Job[Any, Any], given: dict[str, Any]) -> int:
 def _say_what(placed: list[Placed], is_json: bool) -> None:
     done = [one.run_id for one in placed if one.what is What.DONE]
     if done and not is_json:
-        click.echo(f"done already, nothing runs twice: {', '.join(map(str, done))} (--force runs them again)", err=True)
+        click.echo(
+            f"done already, nothing runs twice: {', '.join(map(str, done))} (--force runs them again)",
+            err=True,
+        )
 
 
 def _told(placed: list[Placed], is_json: bool) -> int:
     if is_json:
         as_json([{"run": one.run_id, "what": one.what.value} for one in placed])
     else:
-        click.echo("\n".join(f"run {one.run_id}: {one.what.value}; follow it with `ocd show {one.run_id}`" for one in placed))
+        click.echo(
+            "\n".join(
+                f"run {one.run_id}: {one.what.value}; follow it with `ocd show {one.run_id}`"
+                for one in placed
+            )
+        )
     return 0
 
 
@@ -174,7 +205,9 @@ def _follow(placed: list[Placed], is_json: bool, title: str | None = None) -> in
 
 @click.command(epilog="Example: ocd night --window 2026-11-23")
 @click.option("--window", help="The day. Default: the last closed one, at whatever hour it is.")
-@click.option("--local", is_flag=True, help="On this home's embedded servers, whatever the environment names.")
+@click.option(
+    "--local", is_flag=True, help="On this home's embedded servers, whatever the environment names."
+)
 @click.option("--keep", is_flag=True, help="Leave worker and Flower running afterwards.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Follow it to its end.")
 @json_option
@@ -186,7 +219,10 @@ def night(window: str | None, local: bool, keep: bool, wait: bool, is_json: bool
     if runtime.is_embedded():
         seed_if_empty(is_json)
     if not wait:
-        return _told(place_flow(NIGHT, chosen, trigger="manual", requested_by=who(), retry_ended=True), is_json)
+        return _told(
+            place_flow(NIGHT, chosen, trigger="manual", requested_by=who(), retry_ended=True),
+            is_json,
+        )
     with workers(keep=keep):
         placed = place_flow(NIGHT, chosen, trigger="manual", requested_by=who(), retry_ended=True)
         _announce(placed, chosen.label, is_json)
@@ -227,22 +263,35 @@ def _announce(placed: list[Placed], label: str, is_json: bool) -> None:
 def _where_to_look(settings: Settings, keep: bool) -> None:
     store = open_store(settings.artifact_location())
     click.echo(f"\nevidence: {store.describe('')}".rstrip("/"))
-    click.echo("look further: ocd runs · ocd show RUN · ocd logs RUN · ocd evidence --since 24h --md · ocd up (with Flower)")
+    click.echo(
+        "look further: ocd runs · ocd show RUN · ocd logs RUN · ocd evidence --since 24h --md · ocd up (with Flower)"
+    )
     if keep:
         from ocd.local.stack import FLOWER_USER, Stack
 
         stack = Stack(settings)
-        click.echo(f"still running: Flower at {stack.flower_url()} (user {FLOWER_USER}, password in {settings.home}/secrets/flower); ocd down stops it")
+        click.echo(
+            f"still running: Flower at {stack.flower_url()} (user {FLOWER_USER}, password in {settings.home}/secrets/flower); ocd down stops it"
+        )
 
 
-@click.command(epilog="Example: ocd backfill warehouse.rollup --from 2026-11-01 --to 2026-11-07 --param agent=all")
+@click.command(
+    epilog="Example: ocd backfill warehouse.rollup --from 2026-11-01 --to 2026-11-07 --param agent=all"
+)
 @click.argument("job")
 @click.option("--from", "first", required=True, help="First window.")
 @click.option("--to", "last", required=True, help="Last window, included.")
 @click.option("--param", multiple=True, help="An argument of the job, name=value.")
-@click.option("--reprocess", type=click.Choice(["missing", "failed", "all"]), default="missing", show_default=True,
-              help="missing: windows never run; failed: these and ended badly; all: done ones too.")
-@click.option("--max-active", default=100, show_default=True, help="At most this many under way at once.")
+@click.option(
+    "--reprocess",
+    type=click.Choice(["missing", "failed", "all"]),
+    default="missing",
+    show_default=True,
+    help="missing: windows never run; failed: these and ended badly; all: done ones too.",
+)
+@click.option(
+    "--max-active", default=100, show_default=True, help="At most this many under way at once."
+)
 @click.option("--reverse", is_flag=True, help="Newest window first.")
 @click.option("--dry-run", is_flag=True, help="Show the windows; order nothing.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Follow it to its end.")
@@ -251,17 +300,26 @@ def backfill(job: str, first: str, last: str, is_json: bool, **options: Any) -> 
     """Run a job for a range of past windows; never a second run for what is under way."""
     wanted = job_named(job)
     if not wanted.facts.can_backfill:
-        raise ConfigError(f"{job} cannot be backfilled: it works on what is there now, its past cannot exist")
+        raise ConfigError(
+            f"{job} cannot be backfilled: it works on what is there now, its past cannot exist"
+        )
     windows = _windows(wanted, first, last, reverse=options["reverse"])
     params = dict(_pair(text) for text in options["param"])
     orders = [
-        wanted.order(one, window, trigger="backfill", requested_by=who()) for window in windows for one in wanted.spread(params)
+        wanted.order(one, window, trigger="backfill", requested_by=who())
+        for window in windows
+        for one in wanted.spread(params)
     ]
     if options["dry_run"]:
         labels = [order.window.label for order in orders]
-        as_json({"job": job, "windows": labels}) if is_json else click.echo("\n".join(labels) + f"\n{len(labels)} runs of {job}")
+        as_json({"job": job, "windows": labels}) if is_json else click.echo(
+            "\n".join(labels) + f"\n{len(labels)} runs of {job}"
+        )
         return 0
-    again = {"retry_ended": options["reprocess"] != "missing", "force": options["reprocess"] == "all"}
+    again = {
+        "retry_ended": options["reprocess"] != "missing",
+        "force": options["reprocess"] == "all",
+    }
     if not options["wait"]:
         return _told(place(orders, **again), is_json)
     with workers():
@@ -280,7 +338,9 @@ def _windows(job: Job[Any, Any], first: str, last: str, *, reverse: bool) -> lis
     if start > end:
         raise ConfigError(f"--from {first} is after --to {last}")
     if end.end > utc_now():
-        raise ConfigError(f"window {end.label} is not over yet; the last closed one is {cadence.last_closed(utc_now()).label}")
+        raise ConfigError(
+            f"window {end.label} is not over yet; the last closed one is {cadence.last_closed(utc_now()).label}"
+        )
     found = list(cadence.between(start, end))
     return found[::-1] if reverse else found
 
@@ -318,5 +378,3 @@ def cancel(run: int, is_json: bool) -> None:
         state = enqueue.cancel(conn, run)
     said = "cancelled" if state == "cancelled" else "it stops after its current batch"
     as_json({"run": run, "state": state.value}) if is_json else click.echo(f"run {run}: {said}")
-
-

@@ -30,14 +30,24 @@ from tasks.render import as_json, console
 
 
 @click.command(epilog="Example: ocd seed --rows 100000 --faults")
-@click.option("--rows", default=6000, show_default=True, type=click.IntRange(min=10), help="Rows over the three agent tables.")
+@click.option(
+    "--rows",
+    default=6000,
+    show_default=True,
+    type=click.IntRange(min=10),
+    help="Rows over the three agent tables.",
+)
 @click.option("--faults", is_flag=True, help="Plant rows that quality rules find.")
-@click.option("--clean", "is_clean", is_flag=True, help="Delete the sample rows (demo-, test-) instead.")
+@click.option(
+    "--clean", "is_clean", is_flag=True, help="Delete the sample rows (demo-, test-) instead."
+)
 @json_option
 def seed(rows: int, faults: bool, is_clean: bool, is_json: bool) -> None:
     """Fill the embedded database with sample data; refused anywhere else."""
     if not runtime.is_embedded():
-        raise PolicyRefused("ocd seed works on the embedded database only; OCD_DATABASE_URL names another one")
+        raise PolicyRefused(
+            "ocd seed works on the embedded database only; OCD_DATABASE_URL names another one"
+        )
     from ocd.local import seed as seeding
 
     with runtime.engine("cli", with_redis=False).begin() as conn:
@@ -46,7 +56,11 @@ def seed(rows: int, faults: bool, is_clean: bool, is_json: bool) -> None:
             as_json({"deleted": done}) if is_json else click.echo(f"deleted {done:,} sample rows")
             return
         report = seeding.seed(
-            conn, rows=rows, faults=faults, now=utc_now(), progress=None if is_json else lambda n, of: click.echo(f"{n:,}/{of:,}", err=True)
+            conn,
+            rows=rows,
+            faults=faults,
+            now=utc_now(),
+            progress=None if is_json else lambda n, of: click.echo(f"{n:,}/{of:,}", err=True),
         )
     as_json({"rows": report.rows_by_dataset}) if is_json else click.echo(report.summary)
 
@@ -70,7 +84,9 @@ def _owner() -> Iterator[str]:
 
 def _revision(url: str) -> str | None:
     try:
-        with create_engine(sqlalchemy_url(url), poolclass=NullPool, connect_args={"connect_timeout": 5}).connect() as conn:
+        with create_engine(
+            sqlalchemy_url(url), poolclass=NullPool, connect_args={"connect_timeout": 5}
+        ).connect() as conn:
             return migrate.current(conn)
     except DBAPIError as error:
         raise redacted(error) from error
@@ -88,7 +104,9 @@ def upgrade(revision: str) -> None:
 
 @db.command(epilog="Example: ocd db downgrade --revision 0003 --yes")
 @click.option("--revision", required=True, help="Down to here; base undoes everything.")
-@click.option("--yes", is_flag=True, required=True, help="Say that you mean it: a downgrade drops tables.")
+@click.option(
+    "--yes", is_flag=True, required=True, help="Say that you mean it: a downgrade drops tables."
+)
 def downgrade(revision: str, yes: bool) -> None:
     """Undo migrations, dropping what they made."""
     with _owner() as url:
@@ -103,7 +121,9 @@ def db_status(is_json: bool) -> int:
     """Say where database and code stand."""
     with _owner() as url:
         there, here = _revision(url), migrate.head()
-    as_json({"database": there, "code": here}) if is_json else click.echo(f"database {there or '(none)'}, code {here}")
+    as_json({"database": there, "code": here}) if is_json else click.echo(
+        f"database {there or '(none)'}, code {here}"
+    )
     return 0 if there == here else 2
 
 
@@ -119,7 +139,14 @@ def check(is_json: bool) -> int:
         except OcdError as error:
             results.append({"check": what, "ok": False, "detail": error.message})
 
-    look("settings", lambda: "embedded servers of " + str(runtime.configured().home) if runtime.configured().is_embedded else "configured servers")
+    look(
+        "settings",
+        lambda: (
+            "embedded servers of " + str(runtime.configured().home)
+            if runtime.configured().is_embedded
+            else "configured servers"
+        ),
+    )
     if results[0]["ok"]:
         look("database and schema", _check_database)
         look("redis", _check_redis)
@@ -129,7 +156,9 @@ def check(is_json: bool) -> int:
         as_json(results)
     else:
         for one in results:
-            console().print(f"[{'green' if one['ok'] else 'red'}]{'ok ' if one['ok'] else 'BAD'}[/] {one['check']}: {one['detail']}")
+            console().print(
+                f"[{'green' if one['ok'] else 'red'}]{'ok ' if one['ok'] else 'BAD'}[/] {one['check']}: {one['detail']}"
+            )
     return 0 if all(one["ok"] for one in results) else 2
 
 
@@ -147,7 +176,9 @@ def _check_redis() -> str:
         with app.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, timeout=3)
     except (OperationalError, OSError) as error:
-        raise ConfigError(f"Redis does not answer ({type(error).__name__}); check OCD_REDIS_URL") from error
+        raise ConfigError(
+            f"Redis does not answer ({type(error).__name__}); check OCD_REDIS_URL"
+        ) from error
     return "answers"
 
 
@@ -169,7 +200,9 @@ def up() -> int:
     """Run PostgreSQL, Redis, worker, beat, Flower and the demo site; Ctrl-C stops all."""
     found = runtime.configured()
     if not found.is_embedded:
-        raise ConfigError("ocd up runs the embedded servers; with OCD_DATABASE_URL set, start: celery -A tasks.app worker | beat | flower")
+        raise ConfigError(
+            "ocd up runs the embedded servers; with OCD_DATABASE_URL set, start: celery -A tasks.app worker | beat | flower"
+        )
     with _only_one(found.home):
         return _run_stack(found)
 
@@ -183,7 +216,9 @@ def _only_one(home: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise ConfigError(f"ocd up is already running in {home} ({file.read().strip()}); stop it with Ctrl-C there, or `ocd down`") from None
+            raise ConfigError(
+                f"ocd up is already running in {home} ({file.read().strip()}); stop it with Ctrl-C there, or `ocd down`"
+            ) from None
         file.truncate(0)
         file.write(f"pid {os.getpid()}, since {utc_now():%Y-%m-%d %H:%M:%S}Z")
         file.flush()
@@ -208,7 +243,9 @@ def _run_stack(found: Settings) -> int:
         signal.signal(number, lambda received, _: asked.append(received))
     try:
         stack.start(runtime.servers(), with_beat=True)
-        click.echo(f"Flower: {stack.flower_url()}  user {FLOWER_USER}  password {_readable(settings)}")
+        click.echo(
+            f"Flower: {stack.flower_url()}  user {FLOWER_USER}  password {_readable(settings)}"
+        )
         click.echo("Ctrl-C stops all")
         _watch(stack, runtime.servers(), asked)
     finally:
@@ -240,7 +277,11 @@ def _watch(stack: Any, servers: Servers, asked: list[int]) -> None:
 
 def _process_lines(stack: Any, servers: Servers) -> list[tuple[str, str, str]]:
     found = [
-        ("postgres", "running" if servers.postgres.pid() else "down", f"pid {servers.postgres.pid()}"),
+        (
+            "postgres",
+            "running" if servers.postgres.pid() else "down",
+            f"pid {servers.postgres.pid()}",
+        ),
         ("redis", "running" if servers.redis.pid() else "down", f"pid {servers.redis.pid()}"),
     ]
     return found + [(one.name, one.state, one.detail) for one in stack.processes()]
@@ -260,7 +301,9 @@ def down() -> int:
 
     found = runtime.configured()
     if not found.is_embedded:
-        raise ConfigError("ocd down stops the embedded servers; configured ones are not ours to stop")
+        raise ConfigError(
+            "ocd down stops the embedded servers; configured ones are not ours to stop"
+        )
     if not found.home.exists():
         click.echo("nothing was ever started here")
         return 0

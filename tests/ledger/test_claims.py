@@ -33,7 +33,9 @@ def end(db, run, ending=DONE):
 
 def state_of(db, run_id):
     with db.engine.connect() as conn:
-        return conn.execute(text("select state from ocd.run where id = :id"), {"id": run_id}).scalar()
+        return conn.execute(
+            text("select state from ocd.run where id = :id"), {"id": run_id}
+        ).scalar()
 
 
 def test_the_same_window_is_one_run_however_often_it_is_ordered(db):
@@ -167,7 +169,11 @@ def test_a_run_whose_workers_died_three_times_is_dead(db):
 
 def test_a_retry_waits_for_its_delay(db):
     run_id = place(db).run_id
-    end(db, take(db, run_id), Ending(State.QUEUED, "retry", error_class="X", error_message="m", delay_s=60))
+    end(
+        db,
+        take(db, run_id),
+        Ending(State.QUEUED, "retry", error_class="X", error_message="m", delay_s=60),
+    )
 
     assert take(db, run_id) is None
 

@@ -56,8 +56,18 @@ def parse(report: GaReport, answer: Mapping[str, Any]) -> ReportDay:
     try:
         parsed = tuple(
             (
-                dict(zip(report.dimensions, (cell.get("value", "") for cell in row["dimensionValues"]), strict=True)),
-                dict(zip(report.metrics, (cell["value"] for cell in row["metricValues"]), strict=True)),
+                dict(
+                    zip(
+                        report.dimensions,
+                        (cell.get("value", "") for cell in row["dimensionValues"]),
+                        strict=True,
+                    )
+                ),
+                dict(
+                    zip(
+                        report.metrics, (cell["value"] for cell in row["metricValues"]), strict=True
+                    )
+                ),
             )
             for row in rows
         )
@@ -72,13 +82,17 @@ def parse(report: GaReport, answer: Mapping[str, Any]) -> ReportDay:
         has_other_row=any("(other)" in dimensions.values() for dimensions, _ in parsed),
         has_data_loss=bool(metadata.get("dataLossFromOtherRow")),
     )
-    return ReportDay(parsed, row_count, quality, metadata.get("timeZone"), metadata.get("currencyCode"))
+    return ReportDay(
+        parsed, row_count, quality, metadata.get("timeZone"), metadata.get("currencyCode")
+    )
 
 
 def _require(report: GaReport, what: str, asked: tuple[str, ...], headers: Any) -> None:
     names = tuple(header.get("name") for header in headers or [])
     if names != asked:
-        raise ContractBroken(f"GA4 {report.name}: {what}s are {', '.join(map(str, names)) or 'missing'}, asked for {', '.join(asked)}")
+        raise ContractBroken(
+            f"GA4 {report.name}: {what}s are {', '.join(map(str, names)) or 'missing'}, asked for {', '.join(asked)}"
+        )
 
 
 def merge(pages: list[ReportDay]) -> ReportDay:
@@ -88,8 +102,10 @@ def merge(pages: list[ReportDay]) -> ReportDay:
         tuple(row for page in pages for row in page.rows),
         first.row_count,
         Quality(
-            any(page.quality.is_thresholded for page in pages), any(page.quality.is_sampled for page in pages),
-            any(page.quality.has_other_row for page in pages), any(page.quality.has_data_loss for page in pages),
+            any(page.quality.is_thresholded for page in pages),
+            any(page.quality.is_sampled for page in pages),
+            any(page.quality.has_other_row for page in pages),
+            any(page.quality.has_data_loss for page in pages),
         ),
         first.time_zone,
         first.currency,

@@ -46,7 +46,14 @@ class RefreshReport:
 
 
 def refresh(
-    conn: Connection, client: GaClient, *, property_id: str, origin: str, day: date, now: datetime, run: Run
+    conn: Connection,
+    client: GaClient,
+    *,
+    property_id: str,
+    origin: str,
+    day: date,
+    now: datetime,
+    run: Run,
 ) -> RefreshReport:
     """Fetch every report of the day, then replace its partitions in one transaction. Commits once.
 
@@ -60,21 +67,38 @@ def refresh(
             _replace(conn, report, found, property_id, origin, day, now, run, is_provisional)
         batch.progress(len(fetched), len(fetched), "reports")
     rows = {report.name: len(found.rows) for report, found in fetched}
-    log.info("ga_refreshed", extra={"day": day.isoformat(), "origin": origin, "rows": sum(rows.values())})
+    log.info(
+        "ga_refreshed", extra={"day": day.isoformat(), "origin": origin, "rows": sum(rows.values())}
+    )
     return RefreshReport(property_id, day, origin, rows, is_provisional)
 
 
-def _replace(  # noqa: PLR0913 - the key of a partition and what it holds
-    conn: Connection, report: GaReport, found: ReportDay, property_id: str, origin: str, day: date, now: datetime, run: Run,
+def _replace(
+    conn: Connection,
+    report: GaReport,
+    found: ReportDay,
+    property_id: str,
+    origin: str,
+    day: date,
+    now: datetime,
+    run: Run,
     is_provisional: bool,
 ) -> None:
     key: dict[str, Any] = {"property": property_id, "report": report.name, "day": day}
     row = conn.execute(
         _REPLACE,
-        key | {
-            "origin": origin, "fetched_at": now, "run_id": run.id, "row_count": len(found.rows), "time_zone": found.time_zone,
-            "currency": found.currency, "is_provisional": is_provisional, "is_thresholded": found.quality.is_thresholded,
-            "is_sampled": found.quality.is_sampled, "has_other_row": found.quality.has_other_row,
+        key
+        | {
+            "origin": origin,
+            "fetched_at": now,
+            "run_id": run.id,
+            "row_count": len(found.rows),
+            "time_zone": found.time_zone,
+            "currency": found.currency,
+            "is_provisional": is_provisional,
+            "is_thresholded": found.quality.is_thresholded,
+            "is_sampled": found.quality.is_sampled,
+            "has_other_row": found.quality.has_other_row,
             "has_data_loss": found.quality.has_data_loss,
         },
     ).first()
@@ -88,7 +112,12 @@ def _replace(  # noqa: PLR0913 - the key of a partition and what it holds
                 values (:id, :number, cast(:dimensions as jsonb), cast(:metrics as jsonb))
             """),
             [
-                {"id": row.id, "number": number, "dimensions": json.dumps(dimensions), "metrics": json.dumps(metrics)}
+                {
+                    "id": row.id,
+                    "number": number,
+                    "dimensions": json.dumps(dimensions),
+                    "metrics": json.dumps(metrics),
+                }
                 for number, (dimensions, metrics) in enumerate(found.rows, 1)
             ],
         )

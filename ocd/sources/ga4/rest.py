@@ -32,7 +32,9 @@ _QUOTAS = (
 class RestClient(GaClient):
     """Asks the Data API; `token` gives an access token for each request and is never logged."""
 
-    def __init__(self, api_url: str, token: Callable[[], str], *, page_rows: int = PAGE_ROWS) -> None:
+    def __init__(
+        self, api_url: str, token: Callable[[], str], *, page_rows: int = PAGE_ROWS
+    ) -> None:
         self._api_url = api_url.rstrip("/")
         self._token = token
         self._page_rows = page_rows
@@ -43,9 +45,13 @@ class RestClient(GaClient):
         for _ in range(2):
             pages = self._pages(property_id, report, day)
             found = merge(pages)
-            if len(found.rows) == found.row_count and all(page.row_count == found.row_count for page in pages):
+            if len(found.rows) == found.row_count and all(
+                page.row_count == found.row_count for page in pages
+            ):
                 return found
-        raise ContractBroken(f"GA4 {report.name} {day}: rows shift between pages; Google is restating the day, run it again later")
+        raise ContractBroken(
+            f"GA4 {report.name} {day}: rows shift between pages; Google is restating the day, run it again later"
+        )
 
     def _pages(self, property_id: str, report: GaReport, day: date) -> list[ReportDay]:
         pages: list[ReportDay] = []
@@ -72,7 +78,8 @@ class RestClient(GaClient):
     def _ask(self, property_id: str, body: dict[str, Any]) -> dict[str, Any]:
         try:
             answer = self._http.post(
-                f"{self._api_url}/v1beta/properties/{property_id}:runReport", json=body,
+                f"{self._api_url}/v1beta/properties/{property_id}:runReport",
+                json=body,
                 headers={"Authorization": f"Bearer {self._token()}"},
             )
         except httpx.HTTPError as error:
@@ -95,9 +102,13 @@ def _refusal(answer: httpx.Response) -> Exception:
     if status == 429:
         return QuotaExhausted(f"GA4 quota: {said or 'exhausted'}", retry_after_s=_retry_after(said))
     if status == 401:
-        return ConfigError("GA4 refuses the credential (401): renew OCD_GA_ACCESS_TOKEN or check OCD_GA_CREDENTIALS_FILE")
+        return ConfigError(
+            "GA4 refuses the credential (401): renew OCD_GA_ACCESS_TOKEN or check OCD_GA_CREDENTIALS_FILE"
+        )
     if status == 403:
-        return ConfigError("GA4 denies access (403): give the service account the Viewer role on the property of OCD_GA_PROPERTY")
+        return ConfigError(
+            "GA4 denies access (403): give the service account the Viewer role on the property of OCD_GA_PROPERTY"
+        )
     if status >= 500:
         return SourceUnavailable(f"GA4 answered {status}")
     return ContractBroken(f"GA4 answered {status}: {said}")
@@ -115,18 +126,24 @@ def service_account_token(path: Path) -> Callable[[], str]:
         from google.auth.transport.requests import Request
         from google.oauth2.service_account import Credentials
     except ImportError as error:
-        raise ConfigError("OCD_GA_CREDENTIALS_FILE needs the google extra: pip install 'ocd[google]'") from error
+        raise ConfigError(
+            "OCD_GA_CREDENTIALS_FILE needs the google extra: pip install 'ocd[google]'"
+        ) from error
     try:
         credentials = Credentials.from_service_account_file(str(path), scopes=[SCOPE])
     except (OSError, ValueError) as error:
-        raise ConfigError(f"OCD_GA_CREDENTIALS_FILE: not a service account key ({type(error).__name__})") from error
+        raise ConfigError(
+            f"OCD_GA_CREDENTIALS_FILE: not a service account key ({type(error).__name__})"
+        ) from error
 
     def token() -> str:
         if not credentials.valid:
             try:
                 credentials.refresh(Request())
             except GoogleAuthError as error:
-                raise ConfigError(f"Google refuses the service account: {type(error).__name__}") from error
+                raise ConfigError(
+                    f"Google refuses the service account: {type(error).__name__}"
+                ) from error
         return str(credentials.token)
 
     return token

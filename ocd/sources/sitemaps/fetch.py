@@ -54,13 +54,17 @@ def _send(client: httpx.Client, target: guard.Target) -> httpx.Response:
     # Connect to the address that was checked: a second look-up could answer another one.
     pinned = httpx.URL(target.url).copy_with(host=host.strip("[]"), port=target.port)
     request = client.build_request(
-        "GET", pinned, headers={"Host": named, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        "GET",
+        pinned,
+        headers={"Host": named, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         extensions={"sni_hostname": target.host},
     )
     try:
         return client.send(request, stream=True)
     except httpx.HTTPError as error:
-        raise SourceUnavailable(f"sitemap: {target.host} did not answer: {type(error).__name__}") from None
+        raise SourceUnavailable(
+            f"sitemap: {target.host} did not answer: {type(error).__name__}"
+        ) from None
 
 
 def _accepted(response: httpx.Response) -> httpx.Response:

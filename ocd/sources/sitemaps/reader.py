@@ -60,7 +60,9 @@ def read(chunks: Iterable[bytes]) -> Parsed:
     if not start:
         raise ContractBroken("sitemap: empty body")
     if start.startswith((b"<!doctype html", b"<html")):
-        raise ContractBroken("sitemap: an HTML page instead of a sitemap (a password page, or a challenge)")
+        raise ContractBroken(
+            "sitemap: an HTML page instead of a sitemap (a password page, or a challenge)"
+        )
     if start.startswith((b"http://", b"https://")):
         return _read_text(first, plain, found)
     _Xml(found).feed(first, plain)
@@ -88,31 +90,47 @@ def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield first
         yield from iterator
         return
-    unpacker = zlib.decompressobj(wbits=31)
-    size_in = size_out = 0
+    unpacker = _Gunzip()
     for chunk in _chain(first, iterator):
-        size_in += len(chunk)
+        yield from unpacker.feed(chunk)
+    unpacker.close()
+
+
+class _Gunzip:
+    """Unpacks gzip members in pieces of bounded size."""
+
+    def __init__(self) -> None:
+        self._unpacker = zlib.decompressobj(wbits=31)
+        self._size_in = self._size_out = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield what the chunk unpacks to; bytes behind the last member are ignored."""
+        self._size_in += len(chunk)
         rest = chunk
         while rest:
-            try:
-                piece = unpacker.decompress(rest, 64 * 1024)
-            except zlib.error as error:
-                raise ContractBroken("sitemap: damaged gzip") from error
-            size_out += len(piece)
-            if size_out > MAX_RATIO * max(size_in, 4096):
-                raise ContractBroken("sitemap: gzip expands beyond any real sitemap")
-            if piece:
-                yield piece
-            rest = unpacker.unconsumed_tail
-            if unpacker.eof:
-                rest = unpacker.unused_data
-                unpacker = zlib.decompressobj(wbits=31)
+            if self._unpacker.eof:
                 if not rest.startswith(b"\x1f\x8b"):
                     return
-            elif not rest and not piece:
-                break
-    if size_in and not unpacker.eof:
-        raise ContractBroken("sitemap: truncated gzip")
+                self._unpacker = zlib.decompressobj(wbits=31)
+            yield self._piece(rest)
+            rest = (
+                self._unpacker.unused_data if self._unpacker.eof else self._unpacker.unconsumed_tail
+            )
+
+    def close(self) -> None:
+        """Raise ContractBroken unless the last member was complete."""
+        if not self._unpacker.eof:
+            raise ContractBroken("sitemap: truncated gzip")
+
+    def _piece(self, rest: bytes) -> bytes:
+        try:
+            piece = self._unpacker.decompress(rest, 64 * 1024)
+        except zlib.error as error:
+            raise ContractBroken("sitemap: damaged gzip") from error
+        self._size_out += len(piece)
+        if self._size_out > MAX_RATIO * max(self._size_in, 4096):
+            raise ContractBroken("sitemap: gzip expands beyond any real sitemap")
+        return piece
 
 
 def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
@@ -167,11 +185,13 @@ class _Xml:
     def _doctype(self, *_: object) -> None:
         raise ContractBroken("sitemap: a DOCTYPE is refused")
 
-    def _start(self, name: str, _: dict[str, str]) -> None:
+    def _start(self, name: str, _attributes: dict[str, str]) -> None:
         namespace, _, local = name.rpartition(" ")
         if not self._path:
             if local not in _ROOTS:
-                raise ContractBroken(f"sitemap: the root element is {local[:40]!r}, expected urlset or sitemapindex")
+                raise ContractBroken(
+                    f"sitemap: the root element is {local[:40]!r}, expected urlset or sitemapindex"
+                )
             self._found.is_index = local == "sitemapindex"
             if not namespace:
                 self._found.warnings["no namespace"] += 1
@@ -215,7 +235,14 @@ def _add(found: Parsed, loc: str, lastmod: str | None, extra: str) -> None:
     instant = parse_lastmod(lastmod) if lastmod else None
     if lastmod and instant is None:
         found.warnings["lastmod is no W3C date"] += 1
-    found.entries.append(Entry(loc, lastmod or None, instant, hashlib.sha256(f"{loc}\n{extra}".encode()).hexdigest()[:32]))
+    found.entries.append(
+        Entry(
+            loc,
+            lastmod or None,
+            instant,
+            hashlib.sha256(f"{loc}\n{extra}".encode()).hexdigest()[:32],
+        )
+    )
 
 
 def _fault(loc: str) -> str | None:

@@ -56,7 +56,13 @@ class _Reading:
 
 
 def snapshot(
-    conn: Connection, *, site_url: str | None, allow_hosts: tuple[str, ...], now: datetime, run: Run, keeper: Keeper
+    conn: Connection,
+    *,
+    site_url: str | None,
+    allow_hosts: tuple[str, ...],
+    now: datetime,
+    run: Run,
+    keeper: Keeper,
 ) -> SnapshotReport:
     """Read the sitemap with its children, then store snapshot, history and diff in one transaction.
 
@@ -78,14 +84,33 @@ def snapshot(
     is_uniform = len(found.entries) > 1 and len(lastmods) == 1 and lastmods != {None}
     first = previous_id is None
     with run.batch(conn) as batch:
-        snapshot_id = _insert(conn, site, site_url, now, run, previous_id, found, diff, is_uniform, warnings)
+        snapshot_id = _insert(
+            conn, site, site_url, now, run, previous_id, found, diff, is_uniform, warnings
+        )
         _store_history(conn, site, snapshot_id, found, diff)
-        body = json.dumps({"site": site, "snapshot": snapshot_id, "previous": previous_id, **asdict(diff)}, indent=1)
-        keeper.put(conn, SOURCE, "sitemap-diff", f"sitemaps/{site.replace(':', '-')}-{now:%Y%m%dT%H%M%SZ}-run-{run.id}.json", body.encode())
+        body = json.dumps(
+            {"site": site, "snapshot": snapshot_id, "previous": previous_id, **asdict(diff)},
+            indent=1,
+        )
+        keeper.put(
+            conn,
+            SOURCE,
+            "sitemap-diff",
+            f"sitemaps/{site.replace(':', '-')}-{now:%Y%m%dT%H%M%SZ}-run-{run.id}.json",
+            body.encode(),
+        )
         batch.progress(found.files, found.files, "files")
     log.info("sitemap_snapshot", extra={"site": site, "urls": len(found.entries)})
-    counts = (None, None, None) if first else (len(diff.added), len(diff.removed), len(diff.changed))
-    return SnapshotReport(site, len(found.entries), found.files, *counts, is_uniform, dict(warnings))
+    return SnapshotReport(
+        site,
+        len(found.entries),
+        found.files,
+        added=None if first else len(diff.added),
+        removed=None if first else len(diff.removed),
+        changed=None if first else len(diff.changed),
+        is_lastmod_uniform=is_uniform,
+        warnings=dict(warnings),
+    )
 
 
 def _read_all(url: str, allow_hosts: tuple[str, ...], run: Run, warnings: Counter[str]) -> _Reading:
@@ -97,7 +122,9 @@ def _read_all(url: str, allow_hosts: tuple[str, ...], run: Run, warnings: Counte
         raise ContractBroken(f"sitemap: an index of more than {MAX_FILES} files")
     for number, child in enumerate(children, 1):
         if urlsplit(child).netloc != host:
-            raise PolicyRefused("sitemap: the index names another host; a site speaks for itself only")
+            raise PolicyRefused(
+                "sitemap: the index names another host; a site speaks for itself only"
+            )
         if child == url:
             raise ContractBroken("sitemap: the index names itself")
         if _read_one(child, allow_hosts, reading, warnings).is_index:
@@ -106,7 +133,9 @@ def _read_all(url: str, allow_hosts: tuple[str, ...], run: Run, warnings: Counte
     return reading
 
 
-def _read_one(url: str, allow_hosts: tuple[str, ...], reading: _Reading, warnings: Counter[str]) -> reader.Parsed:
+def _read_one(
+    url: str, allow_hosts: tuple[str, ...], reading: _Reading, warnings: Counter[str]
+) -> reader.Parsed:
     with fetch.opened(url, allow_hosts) as chunks:
         parsed = reader.read(chunks)
     reading.files += 1
@@ -121,31 +150,54 @@ def _read_one(url: str, allow_hosts: tuple[str, ...], reading: _Reading, warning
 
 def _current(conn: Connection, site: str) -> tuple[int | None, dict[str, str]]:
     previous = conn.execute(
-        text("select id from landing.sitemap_snapshot where site = :site order by id desc limit 1"), {"site": site}
+        text("select id from landing.sitemap_snapshot where site = :site order by id desc limit 1"),
+        {"site": site},
     ).scalar()
     rows = conn.execute(
-        text("select loc, fingerprint from landing.sitemap_url where site = :site and gone_snapshot_id is null"), {"site": site}
+        text(
+            "select loc, fingerprint from landing.sitemap_url where site = :site and gone_snapshot_id is null"
+        ),
+        {"site": site},
     )
     found = {row.loc: row.fingerprint for row in rows}
     conn.rollback()
     return previous, found
 
 
-def _insert(  # noqa: PLR0913 - one row's columns
-    conn: Connection, site: str, url: str, now: datetime, run: Run, previous_id: int | None, found: _Reading,
-    diff: policy.Diff, is_uniform: bool, warnings: Counter[str],
+def _insert(
+    conn: Connection,
+    site: str,
+    url: str,
+    now: datetime,
+    run: Run,
+    previous_id: int | None,
+    found: _Reading,
+    diff: policy.Diff,
+    is_uniform: bool,
+    warnings: Counter[str],
 ) -> int:
     lines = sorted(f"{entry.loc} {entry.fingerprint}" for entry in found.entries.values())
     first = previous_id is None
     values: dict[str, Any] = {
-        "site": site, "source_url": url, "taken_at": now, "run_id": run.id, "previous_id": previous_id, "file_count": found.files,
-        "url_count": len(found.entries), "duplicate_count": found.duplicates, "bytes_read": found.bytes_read,
-        "content_sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(), "is_lastmod_uniform": is_uniform,
-        "warnings": json.dumps(dict(warnings)), "added": None if first else len(diff.added),
-        "removed": None if first else len(diff.removed), "changed": None if first else len(diff.changed),
+        "site": site,
+        "source_url": url,
+        "taken_at": now,
+        "run_id": run.id,
+        "previous_id": previous_id,
+        "file_count": found.files,
+        "url_count": len(found.entries),
+        "duplicate_count": found.duplicates,
+        "bytes_read": found.bytes_read,
+        "content_sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
+        "is_lastmod_uniform": is_uniform,
+        "warnings": json.dumps(dict(warnings)),
+        "added": None if first else len(diff.added),
+        "removed": None if first else len(diff.removed),
+        "changed": None if first else len(diff.changed),
     }
-    return int(conn.execute(
-        text("""
+    return int(
+        conn.execute(
+            text("""
             insert into landing.sitemap_snapshot
               (site, source_url, taken_at, run_id, previous_id, file_count, url_count, duplicate_count, bytes_read,
                content_sha256, is_lastmod_uniform, warnings, added_count, removed_count, changed_count)
@@ -153,11 +205,14 @@ def _insert(  # noqa: PLR0913 - one row's columns
                     :content_sha256, :is_lastmod_uniform, cast(:warnings as jsonb), :added, :removed, :changed)
             returning id
         """),
-        values,
-    ).scalar_one())
+            values,
+        ).scalar_one()
+    )
 
 
-def _store_history(conn: Connection, site: str, snapshot_id: int, found: _Reading, diff: policy.Diff) -> None:
+def _store_history(
+    conn: Connection, site: str, snapshot_id: int, found: _Reading, diff: policy.Diff
+) -> None:
     """Close the versions that no longer stand, open new ones; refresh lastmod of the ones that stay."""
     conn.execute(
         text("""
@@ -175,8 +230,12 @@ def _store_history(conn: Connection, site: str, snapshot_id: int, found: _Readin
             """),
             [
                 {
-                    "site": site, "loc": entry.loc, "fingerprint": entry.fingerprint, "lastmod_raw": entry.lastmod_raw,
-                    "lastmod_at": entry.lastmod_at, "snapshot": snapshot_id,
+                    "site": site,
+                    "loc": entry.loc,
+                    "fingerprint": entry.fingerprint,
+                    "lastmod_raw": entry.lastmod_raw,
+                    "lastmod_at": entry.lastmod_at,
+                    "snapshot": snapshot_id,
                 }
                 for entry in new
             ],

@@ -1,0 +1,87 @@
+"""Proof for purges, and empty databases to restore into."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+
+import psycopg
+import pytest
+from psycopg import sql
+from sqlalchemy import Connection, text
+
+from ocd.datasets.registry import DATASETS
+from ocd.ledger import claims
+from ocd.ledger.claims import Ending
+from ocd.ledger.run import Run
+from ocd.ledger.states import State
+from tests.conftest import at
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def scratch(server: str) -> Callable[[], AbstractContextManager[str]]:
+    """An empty database of the session's server: restores as a scratch server does, but at once."""
+
+    @contextmanager
+    def make() -> Iterator[str]:
+        name = f"scratch_{next(_numbers)}"
+        with psycopg.connect(server, autocommit=True) as conn:
+            conn.execute(
+                sql.SQL("create database {} strategy file_copy").format(sql.Identifier(name))
+            )
+        try:
+            yield at(server, database=name)
+        finally:
+            with psycopg.connect(server, autocommit=True) as conn:
+                conn.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+    return make
+
+
+@pytest.fixture
+def end(db) -> Callable[[Run], None]:
+    """End a run as done, as the task layer does."""
+
+    def finish(run: Run) -> None:
+        with db.engine.begin() as conn:
+            claims.finish(
+                conn, run, Ending(State.DONE, "done", rows=0, evidence={"type": "T", "version": 1})
+            )
+
+    return finish
+
+
+@pytest.fixture
+def prove(conn: Connection, start_run) -> Callable[..., None]:
+    """Note that a night's backup of every dataset was restored and found equal, or not."""
+
+    def note(
+        window: str = "2026-11-23", *, verified_at: datetime | None = None, is_equal: bool = True
+    ) -> None:
+        backup, verify = (
+            start_run("lifecycle.backup", window),
+            start_run("lifecycle.verify", window),
+        )
+        for dataset in DATASETS:
+            conn.execute(
+                text("""
+                    insert into ocd.verification
+                      (run_id, backup_run_id, dataset, rows, content_hash, is_equal, verified_at)
+                    values (:run_id, :backup_run_id, :dataset, 0, '0:0', :is_equal,
+                            coalesce(cast(:verified_at as timestamptz), clock_timestamp()))
+                """),
+                {
+                    "run_id": verify.id,
+                    "backup_run_id": backup.id,
+                    "dataset": dataset.name,
+                    "is_equal": is_equal,
+                    "verified_at": verified_at,
+                },
+            )
+        conn.commit()
+
+    return note

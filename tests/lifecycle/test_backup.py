@@ -1,0 +1,124 @@
+"""Copies of one snapshot, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import psycopg
+import pytest
+from sqlalchemy import NullPool, create_engine, text
+
+from ocd.core.db import redacted, sqlalchemy_url
+from ocd.core.errors import ConfigError, LeaseLost, SchemaMismatch
+from ocd.lifecycle import copying
+from ocd.lifecycle.backup import backup
+from tests.conftest import at
+from tests.factories.clock import NOW
+from tests.lifecycle.rows import add_feedback, add_queries
+
+
+@pytest.fixture
+def copy(conn, store, keeper_for):
+    return lambda run: backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
+
+
+def part(report, dataset):
+    return f"{report.manifest.rsplit('/', 1)[0]}/{dataset}.copy.zst"
+
+
+def test_every_row_is_in_the_copy(conn, store, start_run, copy):
+    add_queries(conn, 2000, created_at=NOW)
+    add_feedback(conn, created_at=NOW, safe_to_send=None)
+
+    report = copy(start_run("lifecycle.backup"))
+
+    raw = b"".join(copying.read_back(store, part(report, "agent_queries")))
+    assert report.rows_by_dataset == {
+        "agent_approvals": 0,
+        "agent_feedback": 1,
+        "agent_queries": 2000,
+    }
+    assert raw.count(b"\n") == 2000
+
+
+def test_the_manifest_tells_what_is_needed_to_restore(conn, store, start_run, copy):
+    add_queries(conn, 3, created_at=NOW)
+
+    report = copy(start_run("lifecycle.backup"))
+
+    manifest = json.loads(b"".join(store.open(report.manifest)))
+    queries = next(one for one in manifest["tables"] if one["dataset"] == "agent_queries")
+    assert (
+        manifest["schema_revision"]
+        == conn.execute(text("select version_num from ocd.alembic_version")).scalar()
+    )
+    assert (queries["rows"], queries["columns"]["result"]) == (3, "jsonb")
+
+
+def test_files_are_private_and_expire(conn, store, start_run, copy):
+    report = copy(start_run("lifecycle.backup"))
+
+    names = store.list("backups")
+    expiries = dict(conn.execute(text("select name, expires_at from ocd.artifact")).all())
+    assert report.manifest in names
+    assert {store.path(name).stat().st_mode & 0o777 for name in names} == {0o600}
+    assert expiries == dict.fromkeys(names, NOW + timedelta(days=90))
+
+
+def test_a_column_that_only_the_database_has_is_copied_too(conn, db, store, start_run, copy):
+    with psycopg.connect(db.owner_url) as owner:
+        owner.execute("alter table agent_feedback add column mood text default 'calm'")
+    add_feedback(conn, created_at=NOW, safe_to_send=True)
+
+    report = copy(start_run("lifecycle.backup"))
+
+    assert b"calm" in b"".join(copying.read_back(store, part(report, "agent_feedback")))
+
+
+def test_a_missing_column_is_a_schema_mismatch(db, store, start_run, copy):
+    with psycopg.connect(db.owner_url) as owner:
+        owner.execute("alter table agent_feedback drop column notes")
+
+    with pytest.raises(SchemaMismatch, match="notes"):
+        copy(start_run("lifecycle.backup"))
+
+    assert store.list("backups") == []
+
+
+def test_a_lost_lease_leaves_nothing_behind(conn, db, store, start_run, copy):
+    add_queries(conn, 100, created_at=NOW)
+    zombie = start_run("lifecycle.backup", lease_s=0)
+    start_run("lifecycle.backup")
+
+    with pytest.raises(LeaseLost):
+        copy(zombie)
+
+    assert store.list("backups") == []
+    assert conn.execute(text("select count(*) from ocd.backup_table")).scalar() == 0
+
+
+def test_a_role_under_row_security_fails_instead_of_copying_nothing(
+    conn, db, server, store, keeper_for, start_run
+):
+    add_queries(conn, 10, created_at=NOW)
+    run = start_run("lifecycle.backup")
+    with psycopg.connect(server, autocommit=True) as admin:
+        # A member has the worker's grants; BYPASSRLS is not inherited.
+        admin.execute("create role under_rls login password 'x' in role ocd_worker")
+    engine = create_engine(
+        sqlalchemy_url(at(db.url, user="under_rls", password="x")), poolclass=NullPool
+    )
+
+    try:
+        with (
+            engine.connect() as poor,
+            pytest.raises(psycopg.errors.InsufficientPrivilege) as caught,
+        ):
+            backup(poor, run=run, store=store, keeper=keeper_for(run), now=NOW)
+    finally:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute("drop role under_rls")
+
+    assert isinstance(redacted(caught.value), ConfigError)
+    assert store.list("backups") == []

@@ -1,0 +1,158 @@
+"""A backup counts only if a fresh server gives the same rows back."""
+
+from __future__ import annotations
+
+import json
+
+import psycopg
+import pytest
+import zstandard
+from sqlalchemy import text
+
+from ocd.core.embedded import scratch_postgres
+from ocd.core.errors import ContractBroken, PolicyRefused
+from ocd.lifecycle import copying
+from ocd.lifecycle.backup import backup
+from ocd.lifecycle.verify import verify
+from tests.factories.clock import NOW
+from tests.lifecycle.rows import add_approval, add_feedback, add_queries
+
+QUERIES = "agent_queries.copy.zst"
+
+
+@pytest.fixture
+def check(conn, store, keeper_for, scratch):
+    def deed(run, scratch=scratch):
+        return verify(conn, run=run, store=store, keeper=keeper_for(run), now=NOW, scratch=scratch)
+
+    return deed
+
+
+@pytest.fixture
+def kept(conn, store, keeper_for, start_run, end):
+    """Back up a few rows of every table; returns the folder of the backup."""
+    add_queries(conn, 1500, created_at=NOW)
+    add_feedback(conn, created_at=NOW, safe_to_send=None)
+    add_approval(conn, created_at=NOW, status="pending", resolved_at=None)
+    run = start_run("lifecycle.backup")
+    report = backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
+    end(run)
+    return store.path(report.manifest).parent
+
+
+def recorded(conn):
+    return dict(conn.execute(text("select dataset, is_equal from ocd.verification")).all())
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def lose(path):
+    path.unlink()
+
+
+def drop_a_row(path):
+    rows = (
+        zstandard.ZstdDecompressor()
+        .decompressobj()
+        .decompress(path.read_bytes())
+        .splitlines(keepends=True)
+    )
+    path.write_bytes(zstandard.ZstdCompressor().compress(b"".join(rows[:-1])))
+
+
+def test_a_restored_copy_equals_the_original(conn, kept, start_run, check):
+    report = check(start_run("lifecycle.verify"), scratch_postgres)
+
+    assert report.rows == 1502
+    assert recorded(conn) == {
+        "agent_approvals": True,
+        "agent_feedback": True,
+        "agent_queries": True,
+    }
+
+
+def test_rows_that_change_after_the_snapshot_do_not_matter(conn, kept, start_run, check):
+    add_queries(conn, 10, created_at=NOW)
+
+    assert all(one.is_equal for one in check(start_run("lifecycle.verify")).compared)
+
+
+def test_a_column_that_only_the_database_had_comes_back(
+    conn, db, store, keeper_for, start_run, end, check
+):
+    with psycopg.connect(db.owner_url) as owner:
+        owner.execute("alter table agent_feedback add column mood numeric(4, 2) default 1.50")
+    add_feedback(conn, created_at=NOW, safe_to_send=True)
+    run = start_run("lifecycle.backup")
+    backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
+    end(run)
+
+    assert all(one.is_equal for one in check(start_run("lifecycle.verify")).compared)
+
+
+@pytest.mark.parametrize("damage", [flip, cut, lose, drop_a_row])
+def test_damage_is_recorded_and_then_told(conn, kept, start_run, check, damage):
+    damage(kept / QUERIES)
+
+    with pytest.raises(ContractBroken, match="agent_queries"):
+        check(start_run("lifecycle.verify"))
+
+    assert recorded(conn) == {
+        "agent_approvals": True,
+        "agent_feedback": True,
+        "agent_queries": False,
+    }
+
+
+def test_swapped_parts_are_found(conn, kept, start_run, check):
+    one, other = kept / "agent_feedback.copy.zst", kept / "agent_approvals.copy.zst"
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+    with pytest.raises(ContractBroken):
+        check(start_run("lifecycle.verify"))
+
+    assert recorded(conn) == {
+        "agent_approvals": False,
+        "agent_feedback": False,
+        "agent_queries": True,
+    }
+
+
+def test_a_changed_row_count_is_found(conn, kept, start_run, check):
+    """Even where part and manifest agree on the bytes, the count of the source decides."""
+    manifest = json.loads((kept / "manifest.json").read_text())
+    drop_a_row(kept / QUERIES)
+    entry = next(one for one in manifest["tables"] if one["dataset"] == "agent_queries")
+    raw = zstandard.ZstdDecompressor().decompressobj().decompress((kept / QUERIES).read_bytes())
+    entry["raw_sha256"] = copying.hashlib.sha256(raw).hexdigest()
+    (kept / "manifest.json").write_text(json.dumps(manifest))
+
+    with pytest.raises(ContractBroken):
+        check(start_run("lifecycle.verify"))
+
+    assert recorded(conn).get("agent_queries") is not True
+
+
+def test_without_any_backup_it_refuses(start_run, check):
+    with pytest.raises(PolicyRefused, match="no backup"):
+        check(start_run("lifecycle.verify"))
+
+
+def test_the_report_is_kept_beside_the_backup(conn, kept, store, start_run, check):
+    check(start_run("lifecycle.verify"))
+
+    name = conn.execute(
+        text("select name from ocd.artifact where kind = 'verification'")
+    ).scalar_one()
+    assert store.path(name).parent == kept
+    assert len(json.loads(store.path(name).read_text())["compared"]) == 3
