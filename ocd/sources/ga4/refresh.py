@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any, ClassVar
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import ClassVar
 
 from sqlalchemy import Connection, text
 
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 #: Google restates standard reports for 24 to 48 hours (GA4 help, data freshness); a day more for the zone.
 PROVISIONAL = timedelta(days=3)
 _REPLACE = statement(__file__, "replace_partition.sql")
+_INSERT_ROW = statement(__file__, "insert_row.sql")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,22 @@ class RefreshReport:
     @property
     def summary(self) -> str:
         """One line for people."""
-        return f"{self.rows:,} rows of {len(self.rows_by_report)} GA4 reports, {self.origin}{', provisional' if self.is_provisional else ''}"
+        provisional = ", provisional" if self.is_provisional else ""
+        return (
+            f"{self.rows:,} rows of {len(self.rows_by_report)} GA4 reports, {self.origin}{provisional}"
+        )
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What every partition of one refresh has in common."""
+
+    property: str
+    day: date
+    origin: str
+    fetched_at: datetime
+    run_id: int
+    is_provisional: bool
 
 
 def refresh(
@@ -57,67 +73,50 @@ def refresh(
 ) -> RefreshReport:
     """Fetch every report of the day, then replace its partitions in one transaction. Commits once.
 
-    Keeps the old partitions whatever goes wrong. Raises PolicyRefused where recorded data would
-    replace live data.
+    Keeps the old partitions whatever goes wrong. Raises what the client raises, and PolicyRefused
+    where recorded data would replace live data.
     """
-    fetched = [(report, client.run_report(property_id, report, day)) for report in REPORTS]
-    is_provisional = now - datetime(day.year, day.month, day.day, tzinfo=now.tzinfo) < PROVISIONAL
+    fetched: list[tuple[GaReport, ReportDay]] = []
+    for report in REPORTS:
+        fetched.append((report, client.run_report(property_id, report, day)))
+        run.progress(len(fetched), len(REPORTS), "reports fetched")
+    head = _Head(property_id, day, origin, now, run.id, is_provisional(day, now))
     with run.batch(conn) as batch:
         for report, found in fetched:
-            _replace(conn, report, found, property_id, origin, day, now, run, is_provisional)
+            _replace(conn, head, report, found)
         batch.progress(len(fetched), len(fetched), "reports")
     rows = {report.name: len(found.rows) for report, found in fetched}
     log.info(
-        "ga_refreshed", extra={"day": day.isoformat(), "origin": origin, "rows": sum(rows.values())}
+        "ga_refreshed",
+        extra={"day": day.isoformat(), "origin": origin, "rows": sum(rows.values())},
     )
-    return RefreshReport(property_id, day, origin, rows, is_provisional)
+    return RefreshReport(property_id, day, origin, rows, head.is_provisional)
 
 
-def _replace(
-    conn: Connection,
-    report: GaReport,
-    found: ReportDay,
-    property_id: str,
-    origin: str,
-    day: date,
-    now: datetime,
-    run: Run,
-    is_provisional: bool,
-) -> None:
-    key: dict[str, Any] = {"property": property_id, "report": report.name, "day": day}
-    row = conn.execute(
-        _REPLACE,
-        key
-        | {
-            "origin": origin,
-            "fetched_at": now,
-            "run_id": run.id,
-            "row_count": len(found.rows),
-            "time_zone": found.time_zone,
-            "currency": found.currency,
-            "is_provisional": is_provisional,
-            "is_thresholded": found.quality.is_thresholded,
-            "is_sampled": found.quality.is_sampled,
-            "has_other_row": found.quality.has_other_row,
-            "has_data_loss": found.quality.has_data_loss,
-        },
-    ).first()
-    if row is None:
-        raise PolicyRefused(f"GA4 {report.name} {day}: recorded data never replaces live data")
-    conn.execute(text("delete from landing.ga_row where partition_id = :id"), {"id": row.id})
-    if found.rows:
-        conn.execute(
-            text("""
-                insert into landing.ga_row (partition_id, row_number, dimensions, metrics)
-                values (:id, :number, cast(:dimensions as jsonb), cast(:metrics as jsonb))
-            """),
-            [
-                {
-                    "id": row.id,
-                    "number": number,
-                    "dimensions": json.dumps(dimensions),
-                    "metrics": json.dumps(metrics),
-                }
-                for number, (dimensions, metrics) in enumerate(found.rows, 1)
-            ],
+def is_provisional(day: date, now: datetime) -> bool:
+    """Whether Google may still restate the day."""
+    return now - datetime(day.year, day.month, day.day, tzinfo=UTC) < PROVISIONAL
+
+
+def _replace(conn: Connection, head: _Head, report: GaReport, found: ReportDay) -> None:
+    values = asdict(head) | asdict(found.quality)
+    values |= {"report": report.name, "row_count": len(found.rows)}
+    values |= {"time_zone": found.time_zone, "currency": found.currency}
+    partition = conn.execute(_REPLACE, values).scalar()
+    if partition is None:
+        raise PolicyRefused(
+            f"GA4 {report.name} {head.day}: live data stands there and recorded data never replaces it; "
+            "set OCD_GA_BACKEND=rest"
         )
+    conn.execute(text("delete from landing.ga_row where partition_id = :id"), {"id": partition})
+    rows = [
+        {
+            "partition": partition,
+            "number": number,
+            "dimensions": json.dumps(dimensions),
+            "metrics": json.dumps(metrics),
+        }
+        for number, (dimensions, metrics) in enumerate(found.rows, 1)
+    ]
+    if rows:
+        conn.execute(_INSERT_ROW, rows)
