@@ -1,0 +1,87 @@
+"""A worker killed in the middle of a purge loses nothing and doubles nothing."""
+
+from __future__ import annotations
+
+import time
+
+import psutil
+import psycopg
+
+from ocd.core.embedded import Postgres
+from ocd.core.store import FolderStore
+from ocd.lifecycle import copying
+from tests.tasks.conftest import Shell, shell  # noqa: F401 - a fixture
+
+ROWS = 120_000
+
+
+def kill_workers(home) -> int:
+    """SIGKILL every worker process of this home, parents and children."""
+    killed = 0
+    for process in psutil.process_iter():
+        try:
+            mine = process.environ().get("OCD_STACK") == str(home) and "worker" in " ".join(process.cmdline())
+            if mine:
+                process.kill()
+                killed += 1
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return killed
+
+
+def wait_for_chunk(url, deadline_s=60) -> int:
+    """Return the ids of the first purge chunks as soon as one is committed."""
+    deadline = time.monotonic() + deadline_s
+    with psycopg.connect(url, autocommit=True) as conn:
+        while time.monotonic() < deadline:
+            found = conn.execute("select count(*) from ocd.purge_chunk c join ocd.run r on r.id = c.run_id where r.state = 'running'").fetchone()
+            if found and found[0]:
+                return found[0]
+            time.sleep(0.002)
+    raise AssertionError("no purge chunk was committed in time")
+
+
+def ids_of(url, table):
+    with psycopg.connect(url) as conn:
+        return {row[0] for row in conn.execute(f"select id from public.{table}")}
+
+
+def archived_ids(home, dataset):
+    store = FolderStore(home / "artifacts")
+    names = [name for name in store.list(f"archives/{dataset}") if name.endswith(".copy.zst")]
+    return [int(line.split(b"\t", 1)[0]) for name in names for line in b"".join(copying.read_back(store, name)).splitlines()]
+
+
+def test_a_purge_killed_half_way_ends_done_with_every_row_archived_once(shell: Shell):
+    shell.environment = {"OCD_LEASE_S": "3", "OCD_PURGE_BATCH_ROWS": "500", "OCD_WORKER_CONCURRENCY": "1"}
+    shell("seed", "--rows", str(ROWS))
+    shell("db", "status")
+    night = shell.start("night", "--json")
+    try:
+        postgres = Postgres(shell.home)
+        while postgres.pid() is None:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        url = postgres.url("worker")
+        before = {table: ids_of(url, table) for table in ("agent_approvals", "agent_feedback", "agent_queries")}
+        wait_for_chunk(url)
+        assert kill_workers(shell.home) > 0
+        killed_at = time.monotonic()
+        output, _ = night.communicate(timeout=90)
+        took_s = time.monotonic() - killed_at
+    finally:
+        night.kill()
+
+    assert night.returncode == 0, output
+    assert took_s < 60
+    runs = shell.json("runs", "--job", "lifecycle.purge")
+    assert {run["state"] for run in runs} == {"done"}
+    assert any(run["attempt"] > 1 for run in runs), "the kill came too late to matter"
+    shell("db", "status")
+    postgres.start()
+    url = postgres.url("worker")
+    for table, ids in before.items():
+        left, archived = ids_of(url, table), archived_ids(shell.home, table)
+        assert len(archived) == len(set(archived)), "a row was archived twice"
+        assert left | set(archived) == ids, "a row was lost"
+        assert not left & set(archived), "an archived row is still there"
