@@ -17,14 +17,23 @@ def settings_page() -> str:
     """Every setting with its default and meaning."""
     from ocd.core.settings import PROJECT, Settings, variable
 
-    lines = ["# Settings", "", "Environment variables, read once at start. Secrets may come from a file: `…_FILE`.", ""]
+    lines = [
+        "# Settings",
+        "",
+        "Environment variables, read once at start. Secrets may come from a file: `…_FILE`.",
+        "",
+    ]
     lines += ["| variable | default | meaning |", "|---|---|---|"]
     for item in dataclasses.fields(Settings):
         default = item.default
         text = str(default).replace(str(PROJECT), "<project>") if default not in {None, ()} else ""
         name = f"`{variable(item.name)}`" + (" (secret)" if item.metadata["secret"] else "")
-        choices = f" One of: {', '.join(item.metadata['choices'])}." if item.metadata["choices"] else ""
-        lines.append(f"| {name} | {f'`{text}`' if text else ''} | {item.metadata['text']}{choices} |")
+        choices = (
+            f" One of: {', '.join(item.metadata['choices'])}." if item.metadata["choices"] else ""
+        )
+        lines.append(
+            f"| {name} | {f'`{text}`' if text else ''} | {item.metadata['text']}{choices} |"
+        )
     return "\n".join(lines)
 
 
@@ -33,13 +42,30 @@ def jobs_page() -> str:
     from tasks.flows import FLOWS
     from tasks.registry import JOBS
 
-    lines = ["# Jobs", "", "| job | what it does | queue | effect | parameters | dry run | backfill |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "# Jobs",
+        "",
+        "| job | what it does | queue | effect | parameters | dry run | backfill |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, job in sorted(JOBS.items()):
         parameters = ", ".join(f"`{item.name}={item.default!r}`" for item in job.parameters)
-        flags = " | ".join("yes" if flag else "no" for flag in (job.has_dry_run, job.facts.can_backfill))
-        lines.append(f"| `{name}` | {job.summary} | {job.facts.queue} | {job.facts.effect} | {parameters} | {flags} |")
+        flags = " | ".join(
+            "yes" if flag else "no" for flag in (job.has_dry_run, job.facts.can_backfill)
+        )
+        lines.append(
+            f"| `{name}` | {job.summary} | {job.facts.queue} | {job.facts.effect} | {parameters} | {flags} |"
+        )
     for flow in FLOWS:
-        lines += ["", f"## Flow `{flow.name}`", "", f"{flow.description} {flow.cadence}.", "", "```mermaid", "flowchart LR"]
+        lines += [
+            "",
+            f"## Flow `{flow.name}`",
+            "",
+            f"{flow.description} {flow.cadence}.",
+            "",
+            "```mermaid",
+            "flowchart LR",
+        ]
         for step in flow.steps:
             lines += [f"  {before} --> {step.job}" for before in step.after] or [f"  {step.job}"]
         lines.append("```")
@@ -55,12 +81,17 @@ def datasets_page() -> str:
         lines += ["", f"## {dataset.name}", "", dataset.description, ""]
         lines += [f"Table `{dataset.table}`, {dataset.grain}; owner {dataset.owner}.", ""]
         lines += ["| column | type | personal data | meaning |", "|---|---|---|---|"]
-        lines += [f"| {one.name} | {one.type} | {one.pii.value} | {one.comment} |" for one in dataset.columns]
+        lines += [
+            f"| {one.name} | {one.type} | {one.pii.value} | {one.comment} |"
+            for one in dataset.columns
+        ]
         if dataset.retention:
             lines += ["", "| rule | rows | kept |", "|---|---|---|"]
             for rule in dataset.retention.rules:
                 kept = f"{rule.keep.days} days after `{rule.since}`" if rule.keep else "for ever"
-                lines.append(f"| {rule.name} | {f'`{rule.where}`' if rule.where else 'all others'} | {kept} |")
+                lines.append(
+                    f"| {rule.name} | {f'`{rule.where}`' if rule.where else 'all others'} | {kept} |"
+                )
     return "\n".join(lines)
 
 
@@ -68,11 +99,22 @@ def errors_page() -> str:
     """The tree of errors."""
     from ocd.core import errors
 
-    lines = ["# Errors", "", "```text", inspect.getdoc(errors) or "", "```", "", "| error | what it means | retried |", "|---|---|---|"]
+    lines = [
+        "# Errors",
+        "",
+        "```text",
+        inspect.getdoc(errors) or "",
+        "```",
+        "",
+        "| error | what it means | retried |",
+        "|---|---|---|",
+    ]
     for name, found in inspect.getmembers(errors, inspect.isclass):
         if issubclass(found, errors.OcdError):
             retried = {True: "yes", False: "no"}.get(found.retryable, "when the quota opens again")  # type: ignore[call-overload]
-            lines.append(f"| `{name}` | {(inspect.getdoc(found) or '').splitlines()[0]} | {retried} |")
+            lines.append(
+                f"| `{name}` | {(inspect.getdoc(found) or '').splitlines()[0]} | {retried} |"
+            )
     return "\n".join(lines)
 
 
@@ -85,13 +127,19 @@ def commands_page() -> str:
         for name in COMMANDS:
             command = cli.get_command(context, name)
             assert command is not None
-            with click.Context(command, info_name=name, parent=context, max_content_width=100) as inner:
+            with click.Context(
+                command, info_name=name, parent=context, max_content_width=100
+            ) as inner:
                 lines += [f"## ocd {name}", "", "```text", command.get_help(inner), "```", ""]
     return "\n".join(lines).rstrip()
 
 
 PAGES = {
-    "settings.md": settings_page, "jobs.md": jobs_page, "datasets.md": datasets_page, "errors.md": errors_page, "commands.md": commands_page,
+    "settings.md": settings_page,
+    "jobs.md": jobs_page,
+    "datasets.md": datasets_page,
+    "errors.md": errors_page,
+    "commands.md": commands_page,
 }
 
 

@@ -46,6 +46,7 @@ def _configuration() -> dict[str, Any]:
         "task_time_limit": HARD_LIMIT_S,
         "task_soft_time_limit": HARD_LIMIT_S - 600,
         "task_default_queue": "short",
+        "task_routes": (_route,),
         "task_track_started": True,
         "task_send_sent_event": True,
         "worker_send_task_events": True,
@@ -65,6 +66,13 @@ def _configuration() -> dict[str, Any]:
         "beat_cron_starting_deadline": 300,
         "beat_schedule": _schedule(),
     }
+
+
+def _route(name: str, *_: Any, **__: Any) -> dict[str, str] | None:
+    """Send a plain `celery call` to its job's queue; our own messages name theirs."""
+    from tasks.job import JOBS
+
+    return {"queue": JOBS[name].facts.queue} if name in JOBS else None
 
 
 def _schedule() -> dict[str, Any]:

@@ -93,9 +93,9 @@ class Job(Generic[P, R]):
         self.parameters: tuple[Parameter, ...] = parameters_of(body)
         self.has_dry_run = takes_dry_run(body)
         # A closure, not a method: Celery cannot bind a task to a bound method.
-        self.celery: Any = app.task(
-            name=name, queue=facts.queue, bind=True, max_retries=2, ignore_result=True
-        )(_entrance(self))
+        self.celery: Any = app.task(name=name, bind=True, max_retries=2, ignore_result=True)(
+            _entrance(self)
+        )
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run in this process with its own ledger row; raises what the body raises."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ocd.core.embedded import sweep_scratch
+from ocd.core.cluster import sweep_scratch
 from ocd.ledger import reconcile
 from tasks import runtime
 from tasks.app import app
@@ -22,6 +22,6 @@ def _reconcile() -> str:
     return f"reaped {len(found.reaped)}, dead {len(found.dead)}, published {len(found.published)}"
 
 
-reconcile_task: Any = app.task(
-    name="ledger.reconcile", queue="short", ignore_result=True, send_events=False
-)(_reconcile)
+reconcile_task: Any = app.task(name="ledger.reconcile", ignore_result=True, send_events=False)(
+    _reconcile
+)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ocd.core.embedded import scratch_postgres
+from ocd.core.cluster import scratch_postgres
 from ocd.core.errors import PolicyRefused
+from ocd.datasets.facts import Dataset
 from ocd.datasets.registry import DATASETS
 from ocd.datasets.registry import dataset as dataset_named
 from ocd.lifecycle import backup as backups
@@ -48,9 +49,15 @@ def verify(door: Door) -> verification.VerifyReport:
 )
 def purge(door: Door, dataset: str = "all", *, dry_run: bool = False) -> purges.PurgeReport:
     """Delete rows past retention into a sealed archive, after a verified backup."""
-    facts, trust = dataset_named(dataset), timedelta(hours=door.settings.backup_trust_hours)
+    facts = dataset_named(dataset)
+    trust = timedelta(hours=door.settings.backup_trust_hours)
     if dry_run:
         return purges.plan(door.conn, facts, now=door.now, window=door.run.window, trust=trust)
+    return _purge(door, facts, trust)
+
+
+def _purge(door: Door, facts: Dataset, trust: timedelta) -> purges.PurgeReport:
+    """Pass the plumbing on, where deleting is switched on."""
     if not door.settings.purge_enabled:
         raise PolicyRefused(
             "purging is off for this database; set OCD_PURGE_ENABLED=true where it is meant"

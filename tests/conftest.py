@@ -15,14 +15,15 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url
 
 from ocd.core import migrate
+from ocd.core.cluster import scratch_postgres
 from ocd.core.db import sqlalchemy_url
-from ocd.core.embedded import scratch_postgres
 from ocd.core.store import FolderStore
 from ocd.ledger import claims, enqueue
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
 from ocd.ledger.windows import Daily
 from tests.factories.clock import NOW
+from tests.shell import Shell
 
 _numbers = itertools.count()
 
@@ -160,3 +161,11 @@ def start_run(db: Database) -> Callable[..., Run]:
         return run
 
     return start
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A shell with a fresh home; everything is down afterwards."""
+    made = Shell(tmp_path / ".ocd")
+    yield made
+    made("down")

@@ -126,12 +126,13 @@ TABLES = [
     create table ocd.backup_table (
       run_id bigint not null references ocd.run (id) on delete cascade,
       generation integer not null,
+      fence bigint not null,
       dataset text not null,
       snapshot_at timestamptz not null,
       rows bigint not null,
       content_hash text not null,
       artifact_name text not null,
-      primary key (run_id, generation, dataset)
+      primary key (run_id, fence, dataset)
     )
     """,
     "comment on column ocd.backup_table.run_id is 'The lifecycle.backup run that wrote it.'",

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from psycopg import sql
 from sqlalchemy import Connection, text
 
-from ocd.core.errors import SchemaMismatch
+from ocd.core.errors import LeaseLost, SchemaMismatch
 from ocd.core.sqlfiles import statement
 from ocd.core.store import Store, Stored
 from ocd.datasets.facts import Dataset
@@ -73,6 +73,7 @@ def backup(
     folder = f"backups/{run.window.label}/run-{run.id}-g{run.generation}-f{run.fence}"
     datasets = [dataset for dataset in DATASETS if dataset.is_backed_up]
     done: list[BackedUp] = []
+    is_recorded = False
     try:
         revision = _begin_snapshot(conn)
         done.extend(_copy(conn, dataset, run, store, folder) for dataset in datasets)
@@ -82,10 +83,12 @@ def backup(
         with run.batch(conn) as batch:
             _record(conn, run, keeper, done, stored)
             batch.progress(len(done), len(datasets), "tables")
-    except BaseException:
-        conn.rollback()
-        for name in store.list(folder):
-            store.delete(name)
+            is_recorded = True
+    except BaseException as error:
+        # Once recorded, the commit may stand whatever was raised (a drain, a cancel, a connection that broke
+        # on the way back); only a lost lease says that it does not.
+        if not is_recorded or isinstance(error, LeaseLost):
+            _forget(conn, store, folder)
         raise
     log.info("backed_up", extra={"rows": sum(one.rows for one in done), "manifest": stored.name})
     return BackupReport(
@@ -94,6 +97,12 @@ def backup(
         {one.dataset: one.rows for one in done},
         sum(one.stored_bytes for one in done),
     )
+
+
+def _forget(conn: Connection, store: Store, folder: str) -> None:
+    conn.rollback()
+    for name in store.list(folder):
+        store.delete(name)
 
 
 def _begin_snapshot(conn: Connection) -> str:
@@ -165,12 +174,13 @@ def _record(
         )
         conn.execute(
             text("""
-                insert into ocd.backup_table (run_id, generation, dataset, snapshot_at, rows, content_hash, artifact_name)
-                values (:run_id, :generation, :dataset, :snapshot_at, :rows, :content_hash, :artifact_name)
+                insert into ocd.backup_table (run_id, generation, fence, dataset, snapshot_at, rows, content_hash, artifact_name)
+                values (:run_id, :generation, :fence, :dataset, :snapshot_at, :rows, :content_hash, :artifact_name)
             """),
             {
                 "run_id": run.id,
                 "generation": run.generation,
+                "fence": run.fence,
                 "dataset": one.dataset,
                 "snapshot_at": run.now,
                 "rows": one.rows,

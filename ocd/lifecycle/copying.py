@@ -97,20 +97,40 @@ def _blocks(copy: Iterable[bytes | bytearray | memoryview]) -> Iterator[tuple[by
         yield bytes(buffer), lines
 
 
-def read_back(store: Store, name: str) -> Iterator[bytes]:
-    """Yield the raw text of a stored COPY; raises ContractBroken where it is damaged or cut short."""
+def read_back(store: Store, name: str, *, stored_sha256: str | None = None) -> Iterator[bytes]:
+    """Yield the raw text of a stored COPY in blocks of at most BLOCK bytes.
+
+    Raises ContractBroken where it is missing or does not decompress, or at the end where the stored bytes do not
+    have the given hash: flipped, cut short, or with something behind them.
+    """
     if store.size(name) is None:
         raise ContractBroken(f"{name}: missing")
-    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    source = _Hashing(store.open(name))
+    # A reader with a fixed output size: one stored block of repetitive rows unpacks into gigabytes.
+    frame = zstandard.ZstdDecompressor().stream_reader(source, read_size=BLOCK, closefd=False)  # type: ignore[arg-type]
     try:
-        for block in store.open(name):
-            text = decompressor.decompress(block)
-            if text:
-                yield text
+        while text := frame.read(BLOCK):
+            yield text
     except zstandard.ZstdError as error:
-        raise ContractBroken(f"{name}: damaged: {error}") from error
-    if not decompressor.eof:
-        raise ContractBroken(f"{name}: damaged: it ends too early")
+        raise ContractBroken(f"{name}: damaged: it does not decompress") from error
+    while source.read():
+        pass
+    if stored_sha256 is not None and source.sha256.hexdigest() != stored_sha256:
+        raise ContractBroken(f"{name}: damaged: the stored bytes changed")
+
+
+class _Hashing:
+    """A file-like view of stored blocks that hashes what it hands out."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self.sha256 = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next stored block, whatever `size` is; empty at the end."""
+        block = next(self._blocks, b"")
+        self.sha256.update(block)
+        return block
 
 
 def copy_in(

@@ -285,8 +285,24 @@ def _archive(
     copied = copying.copy_out(
         copying.cursor_of(conn), query, store, name, level=copying.ARCHIVE_LEVEL
     )
-    _compare_with_storage(store, copied)
-    keeper.index(conn, SOURCE, "archive", copied.stored)
+    try:
+        _compare_with_storage(store, copied)
+        keeper.index(conn, SOURCE, "archive", copied.stored)
+        _note_chunk(conn, dataset, run, number, keys, copied)
+    except BaseException:
+        store.delete(name)  # still inside the transaction: its rows stay in the table
+        raise
+    return _Chunk(number, keys[0], keys[1], copied.rows)
+
+
+def _note_chunk(
+    conn: Connection,
+    dataset: Dataset,
+    run: Run,
+    number: int,
+    keys: tuple[int, int],
+    copied: copying.Copied,
+) -> None:
     conn.execute(
         text("""
             insert into ocd.purge_chunk
@@ -302,20 +318,19 @@ def _archive(
             "first_key": keys[0],
             "last_key": keys[1],
             "rows": copied.rows,
-            "archive": name,
+            "archive": copied.stored.name,
             "stored_bytes": copied.stored.size_bytes,
             "stored_sha256": copied.stored.sha256,
             "raw_sha256": copied.raw_sha256,
         },
     )
-    return _Chunk(number, keys[0], keys[1], copied.rows)
 
 
 def _compare_with_storage(store: Store, copied: copying.Copied) -> None:
     """Read the archive back; raises ContractBroken, so that the rows stay, unless it holds them."""
     raw = hashlib.sha256()
     rows = 0
-    for block in copying.read_back(store, copied.stored.name):
+    for block in copying.read_back(store, copied.stored.name, stored_sha256=copied.stored.sha256):
         raw.update(block)
         rows += block.count(b"\n")
     if raw.hexdigest() != copied.raw_sha256 or rows != copied.rows:
@@ -355,7 +370,7 @@ def _seal(
         "window": run.window.label,
         "predicate_sha256": found.sha256,
         "expiries": [asdict(one) | {"cutoff": one.cutoff.isoformat()} for one in found.expiries],
-        "columns": [column.name for column in dataset.columns],
+        "columns": list(live_columns(conn, dataset)),
         "rows": sum(chunk["rows"] for chunk in chunks),
         "chunks": chunks,
     }

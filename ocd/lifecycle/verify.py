@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterator
@@ -75,11 +76,12 @@ def verify(
     conn.rollback()
     if backup is None:
         raise PolicyRefused("there is no backup to verify; run `ocd run lifecycle.backup` first")
-    manifest = _read_manifest(store, backup.manifest)
-    tables = [BackedUp(**one) for one in manifest["tables"]]
-    with scratch() as url:
-        migrate.upgrade(url, manifest["schema_revision"])
-        compared = tuple(_restore(url, one, run, store) for one in tables)
+    try:
+        manifest = _read_manifest(store, backup.manifest, backup.manifest_sha256)
+    except ContractBroken as error:
+        compared = tuple(Compared(name, 0, "", False, error.message) for name in backup.datasets)
+    else:
+        compared = _restore_all(manifest, run, store, scratch)
     report = VerifyReport(backup.run_id, backup.manifest, compared)
     with run.batch(conn) as batch:
         _record(conn, run, keeper, report)
@@ -93,29 +95,42 @@ def verify(
     return report
 
 
-def _read_manifest(store: Store, name: str) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads(b"".join(store.open(name)))
-    except ValueError as error:
-        raise ContractBroken(f"{name}: not a manifest") from error
-    if manifest.get("version") != MANIFEST_VERSION:
-        raise ContractBroken(
-            f"{name}: manifest version {manifest.get('version')}, this code reads {MANIFEST_VERSION}"
-        )
+def _read_manifest(store: Store, name: str, sha256: str) -> dict[str, Any]:
+    """Return the manifest that the ledger noted; raises ContractBroken for any other."""
+    if store.size(name) is None:
+        raise ContractBroken(f"{name}: missing")
+    content = b"".join(store.open(name))
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ContractBroken(f"{name}: damaged: it is not the manifest that was written")
+    manifest: dict[str, Any] = json.loads(content)
     return manifest
+
+
+def _restore_all(
+    manifest: dict[str, Any], run: Run, store: Store, scratch: Scratch
+) -> tuple[Compared, ...]:
+    if manifest["version"] != MANIFEST_VERSION:
+        raise ContractBroken(
+            f"manifest version {manifest['version']}, this code reads {MANIFEST_VERSION}"
+        )
+    tables = [BackedUp(**one) for one in manifest["tables"]]
+    with scratch() as url:
+        migrate.upgrade(url, manifest["schema_revision"])
+        return tuple(_restore(url, one, run, store) for one in tables)
 
 
 def _restore(url: str, table: BackedUp, run: Run, store: Store) -> Compared:
     """Restore one table and compare; damage becomes the reason, not an error."""
     dataset = dataset_named(table.dataset)
     try:
+        blocks = copying.read_back(store, table.stored_name, stored_sha256=table.stored_sha256)
         with psycopg.connect(url) as scratch, scratch.cursor() as cursor:
             _add_foreign_columns(cursor, table)
             raw = copying.copy_in(
                 cursor,
                 dataset,
                 table.columns,
-                _shown(run, table, copying.read_back(store, table.stored_name)),
+                _shown(run, table, blocks),
             )
             rows, digest = copying.content_hash(cursor, dataset, table.columns)
     except (ContractBroken, psycopg.DataError, psycopg.IntegrityError) as error:

@@ -175,6 +175,7 @@ class Stack:
             "state_save_interval = 5000",
             "read_only = True",
             "max_tasks = 10000",
+            "tasks_columns = 'name,kwargs,state,result,received,runtime,worker,uuid'",
             "",
         ]
         _write_private(self._run / "flowerconfig.py", "\n".join(lines))

@@ -1,121 +1,171 @@
-"""Rules for the agent tables."""
+"""Rules of the agent tables.
+
+A rule that a constraint enforces already is here too: an adopted table may lack the constraint.
+"""
 
 from __future__ import annotations
 
+from functools import partial
+
 from ocd.datasets.agents import AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES
 from ocd.datasets.facts import Dataset
-from ocd.quality.rules import Dimension, Rule, Severity
-
-_C, _K, _T, _V = (
-    Dimension.COMPLETENESS,
-    Dimension.CONSISTENCY,
-    Dimension.TIMELINESS,
-    Dimension.VALIDITY,
-)
+from ocd.quality.rules import Dimension, Grain, Rule, Severity
 
 
-def _filled(dataset: Dataset, column: str) -> Rule:
-    return Rule(
-        f"{dataset.name}.{column}.filled",
+def _rule(
+    dimension: Dimension,
+    dataset: Dataset,
+    name: str,
+    condition: str,
+    description: str,
+    severity: Severity = Severity.ERROR,
+    grain: Grain = Grain.ROW,
+) -> Rule:
+    rule_id = f"{dataset.name}.{name}"
+    return Rule(rule_id, dataset, dimension, severity, condition, description, grain)
+
+
+_complete = partial(_rule, Dimension.COMPLETENESS)
+_consistent = partial(_rule, Dimension.CONSISTENCY)
+_timely = partial(_rule, Dimension.TIMELINESS)
+_valid = partial(_rule, Dimension.VALIDITY)
+_volume = partial(_rule, Dimension.VOLUME)
+
+
+def _filled(dataset: Dataset, *columns: str) -> tuple[Rule, ...]:
+    return tuple(
+        _complete(
+            dataset,
+            f"{column}.filled",
+            f"coalesce(btrim({column}), '') <> ''",
+            f"{column} is there and not blank.",
+        )
+        for column in columns
+    )
+
+
+def _document(dataset: Dataset, column: str) -> Rule:
+    return _complete(
         dataset,
-        _C,
-        Severity.ERROR,
-        f"coalesce(btrim({column}), '') <> ''",
-        f"{column} is not blank.",
+        f"{column}.filled",
+        f"coalesce(jsonb_typeof({column}), 'null') <> 'null'",
+        f"{column} is there and not the JSON value null.",
     )
 
 
 def _rubric(key: str) -> Rule:
-    condition = f"rubric -> '{key}' is null or (jsonb_typeof(rubric -> '{key}') = 'number' and rubric ->> '{key}' ~ '^[1-5]$')"
-    return Rule(
-        f"agent_feedback.rubric.{key}",
+    # CASE, because AND promises no order: a cast before the type test would raise on text.
+    condition = f"""
+        case jsonb_typeof(rubric -> '{key}') <> 'number'
+          when true then false
+          when false then cast(rubric ->> '{key}' as numeric) in (1, 2, 3, 4, 5)
+        end"""
+    return _valid(
         AGENT_FEEDBACK,
-        _V,
-        Severity.ERROR,
+        f"rubric.{key}",
         condition,
-        f"{key} is an integer from 1 to 5.",
+        f"{key} is an integer from 1 to 5, or not given.",
     )
 
 
-def _updated(dataset: Dataset) -> Rule:
-    return Rule(
-        f"{dataset.name}.updated_at.order",
-        dataset,
-        _K,
-        Severity.ERROR,
-        "updated_at >= created_at",
-        "A row is not updated before it is made.",
+def _common(dataset: Dataset) -> tuple[Rule, ...]:
+    """Rules that hold for every table that agents write."""
+    instant = dataset.event_time
+    return (
+        *_filled(dataset, "conversation_id"),
+        _consistent(
+            dataset,
+            "updated_at.order",
+            "updated_at >= created_at",
+            "A row is not updated before it is made.",
+        ),
+        _timely(
+            dataset,
+            "fresh",
+            f"max({instant}) > cast(:now as timestamptz) - interval '2 days'",
+            "The newest row is younger than 2 days.",
+            Severity.WARN,
+            Grain.TABLE,
+        ),
+        _volume(
+            dataset,
+            "volume",
+            "count(*) > 0",
+            "The table holds rows.",
+            Severity.WARN,
+            Grain.TABLE,
+        ),
     )
 
 
-RULES: tuple[Rule, ...] = (
-    _filled(AGENT_APPROVALS, "conversation_id"),
-    _updated(AGENT_APPROVALS),
-    Rule(
-        "agent_approvals.status.known",
+_APPROVALS = (
+    *_common(AGENT_APPROVALS),
+    _document(AGENT_APPROVALS, "serialized"),
+    *_filled(AGENT_APPROVALS, "status"),
+    _valid(
         AGENT_APPROVALS,
-        _V,
-        Severity.ERROR,
+        "status.known",
         "status in ('pending', 'approved', 'rejected', 'expired')",
         "The status is one of four.",
     ),
-    Rule(
-        "agent_approvals.approved_by.named",
+    _complete(
         AGENT_APPROVALS,
-        _C,
-        Severity.ERROR,
-        "status not in ('approved', 'rejected') or approved_by is not null",
+        "approved_by.named",
+        "status not in ('approved', 'rejected') or coalesce(btrim(approved_by), '') <> ''",
         "A decision names who made it.",
     ),
-    Rule(
-        "agent_approvals.resolved_at.set",
+    _complete(
         AGENT_APPROVALS,
-        _C,
-        Severity.ERROR,
+        "resolved_at.set",
         "status = 'pending' or resolved_at is not null",
-        "A decision has its time; without it the row is never purged.",
+        "What is settled says when; without it the row is never purged.",
     ),
-    Rule(
-        "agent_approvals.pending.age",
+    _timely(
         AGENT_APPROVALS,
-        _T,
-        Severity.WARN,
+        "pending.age",
         "status <> 'pending' or created_at > cast(:now as timestamptz) - interval '90 days'",
-        "Nothing waits longer than 90 days.",
+        "Nothing waits for a decision longer than 90 days.",
+        Severity.WARN,
     ),
-    _filled(AGENT_FEEDBACK, "conversation_id"),
-    _filled(AGENT_FEEDBACK, "input_text"),
-    _filled(AGENT_FEEDBACK, "model_draft"),
-    _updated(AGENT_FEEDBACK),
+)
+
+_FEEDBACK = (
+    *_common(AGENT_FEEDBACK),
+    *_filled(AGENT_FEEDBACK, "input_text", "model_draft"),
+    _valid(
+        AGENT_FEEDBACK,
+        "rubric.object",
+        "jsonb_typeof(rubric) = 'object'",
+        "The rubric is a JSON object.",
+    ),
     _rubric("clarity"),
     _rubric("accuracy"),
     _rubric("tone"),
-    Rule(
-        "agent_feedback.annotator.named",
+    _complete(
         AGENT_FEEDBACK,
-        _C,
-        Severity.ERROR,
-        "safe_to_send is null or annotator is not null",
+        "annotator.named",
+        "safe_to_send is null or coalesce(btrim(annotator), '') <> ''",
         "A judgement names who gave it.",
     ),
-    _filled(AGENT_QUERIES, "conversation_id"),
-    _filled(AGENT_QUERIES, "query"),
-    _filled(AGENT_QUERIES, "agent"),
-    _updated(AGENT_QUERIES),
-    Rule(
-        "agent_queries.latency_ms.range",
+)
+
+_QUERIES = (
+    *_common(AGENT_QUERIES),
+    *_filled(AGENT_QUERIES, "query", "agent"),
+    _document(AGENT_QUERIES, "result"),
+    _valid(
         AGENT_QUERIES,
-        _V,
-        Severity.WARN,
+        "latency_ms.range",
         "latency_ms between 0 and 60000",
-        "An answer takes at most a minute.",
+        "An answer takes between nothing and a minute.",
     ),
-    Rule(
-        "agent_queries.approved.unedited",
+    _consistent(
         AGENT_QUERIES,
-        _K,
-        Severity.INFO,
+        "approved.unedited",
         "not (approved and human_edited)",
-        "Approved as drafted; edited ones are wanted too, so this only informs.",
+        "Approved as drafted. Edited and then approved is wanted too, so this only informs.",
+        Severity.INFO,
     ),
 )
+
+RULES: tuple[Rule, ...] = (*_APPROVALS, *_FEEDBACK, *_QUERIES)

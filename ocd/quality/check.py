@@ -5,28 +5,46 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, TextClause, column, func, select, table, text
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    TableClause,
+    case,
+    column,
+    func,
+    literal_column,
+    not_,
+    select,
+    table,
+    text,
+)
 
 from ocd.datasets.facts import Dataset
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
-from ocd.quality.rules import Rule
+from ocd.quality.rules import Grain, Rule, Severity
 
 log = logging.getLogger(__name__)
 
 SOURCE = "quality.check"
+#: Keys of failing rows that the artifact holds per rule.
 SAMPLE_KEYS = 20
-#: Keys per rule that the ledger keeps; the artifact has all sampled ones.
+#: Keys per rule that the ledger keeps.
 EVIDENCE_KEYS = 5
+
+_WORST_FIRST = tuple(reversed(Severity))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule that rows fail: how many, what share, and keys of some of them."""
+    """A rule that data fails: how many rows, what share of them, and keys of some.
+
+    A rule about the table as a whole fails once, with share 1 and no keys.
+    """
 
     rule: str
     severity: str
@@ -37,7 +55,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """What was checked and found; `scans` counts statements that read a whole table."""
+    """What was checked and found, worst first; `scans` counts statements that read the tables."""
 
     version: ClassVar[int] = 1
     rows: int
@@ -49,99 +67,140 @@ class QualityReport:
     @property
     def summary(self) -> str:
         """One line for people."""
+        checked = f"{self.rules} rules over {self.rows:,} rows"
         if not self.findings:
-            return f"{self.rules} rules over {self.rows:,} rows: nothing found"
+            return f"{checked}: nothing found"
         worst = ", ".join(f"{one.rule} {one.failed:,}" for one in self.findings[:3])
-        return f"{self.rules} rules over {self.rows:,} rows: {len(self.findings)} with findings ({worst})"
+        return f"{checked}: {len(self.findings)} with findings ({worst})"
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """One table: rows that were scanned, statements that it took, what was found."""
+
+    dataset: str
+    rows: int
+    scans: int
+    findings: list[Finding]
 
 
 def check(
     conn: Connection, rules: Iterable[Rule], *, run: Run, keeper: Keeper, now: datetime
 ) -> QualityReport:
-    """Check the rules in one snapshot, one scan per table. Commits once; findings are results."""
-    by_dataset: dict[str, list[Rule]] = {}
+    """Check the rules in one snapshot, each table's in one scan.
+
+    Findings are results: data that breaks every rule is reported, never raised. Keys of up to
+    SAMPLE_KEYS failing rows per rule go into the artifact; no other value leaves the tables.
+    Commits once, after the snapshot is closed.
+    """
+    groups: dict[Dataset, list[Rule]] = {}
     for rule in rules:
-        by_dataset.setdefault(rule.dataset.name, []).append(rule)
-    if conn.in_transaction():
-        conn.rollback()
-    conn.execute(text("set transaction isolation level repeatable read read only"))
-    conn.execute(text("set local row_security = off"))
-    rows, findings = 0, []
-    for name, group in by_dataset.items():
-        scanned, found = _check_table(conn, group, now)
-        rows += scanned
-        findings += found
-        log.info("checked", extra={"dataset": name, "rows": scanned, "findings": len(found)})
-    conn.rollback()
-    findings.sort(key=lambda one: -one.failed)
-    count = sum(map(len, by_dataset.values()))
+        groups.setdefault(rule.dataset, []).append(rule)
+    tables = _check_tables(conn, groups, now)
+    findings = sorted(
+        (one for checked in tables for one in checked.findings),
+        key=lambda one: (_WORST_FIRST.index(Severity(one.severity)), -one.failed, one.rule),
+    )
     with run.batch(conn) as batch:
         stored = keeper.put(
             conn,
             SOURCE,
             "quality-result",
-            f"quality/{run.window.label}/run-{run.id}-g{run.generation}.json",
-            _details(rules_of=by_dataset, findings=findings, rows=rows),
+            f"quality/{run.window.label}/run-{run.id}.json",
+            _details(groups, tables, findings, now),
         )
-        batch.progress(len(by_dataset), len(by_dataset), "tables")
-    kept = tuple(
-        Finding(one.rule, one.severity, one.failed, one.share, one.sample_keys[:EVIDENCE_KEYS])
-        for one in findings
+        batch.progress(len(tables), len(tables), "tables")
+    return QualityReport(
+        rows=sum(checked.rows for checked in tables),
+        rules=sum(map(len, groups.values())),
+        scans=sum(checked.scans for checked in tables),
+        findings=tuple(
+            replace(one, sample_keys=one.sample_keys[:EVIDENCE_KEYS]) for one in findings
+        ),
+        artifact=stored.name,
     )
-    return QualityReport(rows, count, len(by_dataset), kept, stored.name)
 
 
-def _check_table(conn: Connection, rules: list[Rule], now: datetime) -> tuple[int, list[Finding]]:
-    dataset = rules[0].dataset
-    counts = [
-        func.count().filter(_broken(rule)).label(f"r{number}") for number, rule in enumerate(rules)
-    ]
-    row = conn.execute(
-        select(func.count().label("n"), *counts).select_from(_table(dataset)), _bound(rules, now)
-    ).one()
-    found = [
-        Finding(
-            rule.id, rule.severity.value, failed, round(failed / row.n, 6), _sample(conn, rule, now)
+def _check_tables(
+    conn: Connection, groups: dict[Dataset, list[Rule]], now: datetime
+) -> list[_Checked]:
+    """Look at every table in one read-only snapshot, which is closed again."""
+    if conn.in_transaction():
+        conn.rollback()
+    conn.execute(text("set transaction isolation level repeatable read read only"))
+    # A login that row security would filter gets an error, not a clean bill for rows unseen.
+    conn.execute(text("set local row_security = off"))
+    tables = [_check_table(conn, dataset, rules, now) for dataset, rules in groups.items()]
+    conn.rollback()
+    for one in tables:
+        log.info(
+            "checked",
+            extra={"dataset": one.dataset, "rows": one.rows, "findings": len(one.findings)},
         )
-        for rule, failed in zip(rules, row[1:], strict=True)
-        if failed
-    ]
-    return int(row.n), found
+    return tables
 
 
-def _table(dataset: Dataset) -> Any:
+def _check_table(conn: Connection, dataset: Dataset, rules: list[Rule], now: datetime) -> _Checked:
+    source = _source(dataset)
+    counts = [_count_of(rule).label(f"r{number}") for number, rule in enumerate(rules)]
+    query = select(func.count().label("n"), *counts).select_from(source)
+    rows, *failures = conn.execute(query, {"now": now}).one()
+    findings, scans = [], 1
+    for rule, failed in zip(rules, failures, strict=True):
+        if not failed:
+            continue
+        keys: tuple[int, ...] = ()
+        if rule.grain is Grain.ROW:
+            keys, scans = _sample(conn, rule, now), scans + 1
+        of = rows if rule.grain is Grain.ROW else 1
+        findings.append(Finding(rule.id, rule.severity.value, failed, round(failed / of, 6), keys))
+    return _Checked(dataset.name, rows, scans, findings)
+
+
+def _source(dataset: Dataset) -> TableClause:
     return table(dataset.relation, column(dataset.key), schema=dataset.schema)
 
 
-def _broken(rule: Rule) -> TextClause:
-    return text(f"not coalesce(({rule.condition}), true)")
+def _is_broken(rule: Rule) -> ColumnElement[bool]:
+    """True where the condition is false; unknown passes."""
+    return not_(func.coalesce(text(f"({rule.condition})"), literal_column("true")))
 
 
-def _bound(rules: Iterable[Rule], now: datetime) -> dict[str, datetime]:
-    return {"now": now} if any(":now" in rule.condition for rule in rules) else {}
+def _count_of(rule: Rule) -> ColumnElement[int]:
+    if rule.grain is Grain.TABLE:
+        return case((_is_broken(rule), 1), else_=0)
+    return func.count().filter(_is_broken(rule))
 
 
 def _sample(conn: Connection, rule: Rule, now: datetime) -> tuple[int, ...]:
-    source = _table(rule.dataset)
+    source = _source(rule.dataset)
     key = source.c[rule.dataset.key]
-    query = select(key).select_from(source).where(_broken(rule)).order_by(key).limit(SAMPLE_KEYS)
-    return tuple(conn.execute(query, _bound([rule], now)).scalars())
+    query = select(key).select_from(source).where(_is_broken(rule)).order_by(key).limit(SAMPLE_KEYS)
+    return tuple(conn.execute(query, {"now": now}).scalars())
 
 
-def _details(*, rules_of: dict[str, list[Rule]], findings: list[Finding], rows: int) -> bytes:
+def _details(
+    groups: dict[Dataset, list[Rule]],
+    tables: list[_Checked],
+    findings: list[Finding],
+    now: datetime,
+) -> bytes:
+    """What was checked, by which version of each rule, and every finding with its keys."""
     body = {
-        "rows": rows,
-        "rules": [
-            {
-                "id": rule.id,
-                "version": rule.version,
-                "dimension": rule.dimension.value,
-                "severity": rule.severity.value,
-                "text": rule.text,
-            }
-            for group in rules_of.values()
-            for rule in group
-        ],
+        "checked_at": now.isoformat(),
+        "tables": [{"dataset": one.dataset, "rows": one.rows} for one in tables],
+        "rules": [_said(rule) for rules in groups.values() for rule in rules],
         "findings": [asdict(one) for one in findings],
     }
     return json.dumps(body, indent=1).encode()
+
+
+def _said(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "version": rule.version,
+        "dimension": rule.dimension.value,
+        "severity": rule.severity.value,
+        "grain": rule.grain.value,
+        "description": rule.description,
+    }

@@ -1,4 +1,4 @@
-"""A rule: a condition that every row should meet, with what it means when one does not."""
+"""A rule: a condition that data should meet, with what it means when it does not."""
 
 from __future__ import annotations
 
@@ -25,13 +25,22 @@ class Dimension(StrEnum):
     CONSISTENCY = "consistency"
     TIMELINESS = "timeliness"
     VALIDITY = "validity"
+    VOLUME = "volume"
+
+
+class Grain(StrEnum):
+    """What a condition speaks about: each row, or the table as a whole."""
+
+    ROW = "row"
+    TABLE = "table"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """`condition` is SQL of ours over the table's columns that holds for good rows.
+    """`condition` is a constant SQL text of ours that is true for good data.
 
-    Where it is NULL the row passes: completeness is a rule of its own. `:now` is the run's instant.
+    Over the table's columns for rows, over aggregates of them for the table. Where it is NULL the
+    data passes: that something is missing is a rule of its own. `:now` is the run's instant.
     """
 
     id: str
@@ -39,11 +48,11 @@ class Rule:
     dimension: Dimension
     severity: Severity
     condition: str
-    text: str
+    description: str
+    grain: Grain = Grain.ROW
 
     @property
     def version(self) -> str:
-        """Fingerprint of what the rule says."""
-        return hashlib.sha256(f"{self.id}|{self.condition}|{self.severity}".encode()).hexdigest()[
-            :12
-        ]
+        """Fingerprint of what the rule says: twelve hex digits, new when its meaning changes."""
+        said = f"{self.id}|{self.dataset.table}|{self.grain}|{self.severity}|{self.condition}"
+        return hashlib.sha256(said.encode()).hexdigest()[:12]

@@ -10,7 +10,7 @@ import psycopg
 from ocd.core.embedded import Postgres
 from ocd.core.store import FolderStore
 from ocd.lifecycle import copying
-from tests.tasks.conftest import Shell, shell  # noqa: F401 - a fixture
+from tests.shell import Shell
 
 ROWS = 120_000
 
@@ -20,7 +20,9 @@ def kill_workers(home) -> int:
     killed = 0
     for process in psutil.process_iter():
         try:
-            mine = process.environ().get("OCD_STACK") == str(home) and "worker" in " ".join(process.cmdline())
+            mine = process.environ().get("OCD_STACK") == str(home) and "worker" in " ".join(
+                process.cmdline()
+            )
             if mine:
                 process.kill()
                 killed += 1
@@ -34,7 +36,9 @@ def wait_for_chunk(url, deadline_s=60) -> int:
     deadline = time.monotonic() + deadline_s
     with psycopg.connect(url, autocommit=True) as conn:
         while time.monotonic() < deadline:
-            found = conn.execute("select count(*) from ocd.purge_chunk c join ocd.run r on r.id = c.run_id where r.state = 'running'").fetchone()
+            found = conn.execute(
+                "select count(*) from ocd.purge_chunk c join ocd.run r on r.id = c.run_id where r.state = 'running'"
+            ).fetchone()
             if found and found[0]:
                 return found[0]
             time.sleep(0.002)
@@ -49,11 +53,19 @@ def ids_of(url, table):
 def archived_ids(home, dataset):
     store = FolderStore(home / "artifacts")
     names = [name for name in store.list(f"archives/{dataset}") if name.endswith(".copy.zst")]
-    return [int(line.split(b"\t", 1)[0]) for name in names for line in b"".join(copying.read_back(store, name)).splitlines()]
+    return [
+        int(line.split(b"\t", 1)[0])
+        for name in names
+        for line in b"".join(copying.read_back(store, name)).splitlines()
+    ]
 
 
 def test_a_purge_killed_half_way_ends_done_with_every_row_archived_once(shell: Shell):
-    shell.environment = {"OCD_LEASE_S": "3", "OCD_PURGE_BATCH_ROWS": "500", "OCD_WORKER_CONCURRENCY": "1"}
+    shell.environment = {
+        "OCD_LEASE_S": "3",
+        "OCD_PURGE_BATCH_ROWS": "500",
+        "OCD_WORKER_CONCURRENCY": "1",
+    }
     shell("seed", "--rows", str(ROWS))
     shell("db", "status")
     night = shell.start("night", "--json")
@@ -63,7 +75,10 @@ def test_a_purge_killed_half_way_ends_done_with_every_row_archived_once(shell: S
             time.sleep(0.05)
         time.sleep(0.5)
         url = postgres.url("worker")
-        before = {table: ids_of(url, table) for table in ("agent_approvals", "agent_feedback", "agent_queries")}
+        before = {
+            table: ids_of(url, table)
+            for table in ("agent_approvals", "agent_feedback", "agent_queries")
+        }
         wait_for_chunk(url)
         assert kill_workers(shell.home) > 0
         killed_at = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -54,10 +54,8 @@ def fake_site() -> Iterator[FakeSite]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             sent = body[: len(body) // 2] if self.path in site.truncated else body
-            try:
+            with suppress(BrokenPipeError, ConnectionResetError):  # the reader had enough
                 self.wfile.write(sent)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the reader had enough
             self.close_connection = True
 
         def log_message(self, format: str, *args: object) -> None:

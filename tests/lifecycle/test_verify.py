@@ -9,8 +9,9 @@ import pytest
 import zstandard
 from sqlalchemy import text
 
-from ocd.core.embedded import scratch_postgres
+from ocd.core.cluster import scratch_postgres
 from ocd.core.errors import ContractBroken, PolicyRefused
+from ocd.core.store import BLOCK
 from ocd.lifecycle import copying
 from ocd.lifecycle.backup import backup
 from ocd.lifecycle.verify import verify
@@ -156,3 +157,55 @@ def test_the_report_is_kept_beside_the_backup(conn, kept, store, start_run, chec
     ).scalar_one()
     assert store.path(name).parent == kept
     assert len(json.loads(store.path(name).read_text())["compared"]) == 3
+
+
+def test_an_older_consistent_manifest_and_part_are_found(conn, kept, start_run, check):
+    """Part and manifest agree with each other, but not with what the ledger noted."""
+    fewer = b""
+    (kept / QUERIES).write_bytes(zstandard.ZstdCompressor().compress(fewer))
+    manifest = json.loads((kept / "manifest.json").read_text())
+    entry = next(one for one in manifest["tables"] if one["dataset"] == "agent_queries")
+    entry |= {
+        "rows": 0,
+        "raw_bytes": 0,
+        "raw_sha256": copying.hashlib.sha256(fewer).hexdigest(),
+        "content_hash": "0:0",
+    }
+    (kept / "manifest.json").write_text(json.dumps(manifest))
+
+    with pytest.raises(ContractBroken):
+        check(start_run("lifecycle.verify"))
+
+    assert recorded(conn)["agent_queries"] is False
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda path: path.unlink(), lambda path: path.write_text("{")],
+    ids=["missing", "broken"],
+)
+def test_a_damaged_manifest_is_recorded_as_unequal(conn, kept, start_run, check, damage):
+    damage(kept / "manifest.json")
+
+    with pytest.raises(ContractBroken):
+        check(start_run("lifecycle.verify"))
+
+    assert set(recorded(conn).values()) == {False}
+
+
+def test_bytes_behind_the_frame_are_found(conn, kept, start_run, check):
+    with (kept / QUERIES).open("ab") as file:
+        file.write(b"more")
+
+    with pytest.raises(ContractBroken):
+        check(start_run("lifecycle.verify"))
+
+    assert recorded(conn)["agent_queries"] is False
+
+
+def test_reading_back_is_bounded_however_well_rows_compress(store):
+    writer = store.create("bomb")
+    writer.write(zstandard.ZstdCompressor().compress(bytes(64_000_000)))
+    writer.commit()
+
+    assert max(len(block) for block in copying.read_back(store, "bomb")) <= 4 * BLOCK

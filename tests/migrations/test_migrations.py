@@ -74,17 +74,27 @@ def test_an_existing_table_is_adopted_and_its_rows_kept(empty_database):
     migrate.upgrade(empty_database.owner_url)
 
     with psycopg.connect(empty_database.superuser_url) as conn:
-        assert conn.execute("select query, updated_at is not null from agent_queries").fetchall() == [("q", True)]
+        assert conn.execute(
+            "select query, updated_at is not null from agent_queries"
+        ).fetchall() == [("q", True)]
 
 
 def test_downgrade_leaves_an_adopted_table_as_it_was(empty_database):
     execute(empty_database.owner_url, QUERIES.format(latency="integer"))
-    columns = [line for line in catalog(empty_database.superuser_url) if line.startswith("column public.agent_queries")]
+    columns = [
+        line
+        for line in catalog(empty_database.superuser_url)
+        if line.startswith("column public.agent_queries")
+    ]
     migrate.upgrade(empty_database.owner_url)
 
     migrate.downgrade(empty_database.owner_url, "base")
 
-    after = [line for line in catalog(empty_database.superuser_url) if line.startswith("column public.agent_queries")]
+    after = [
+        line
+        for line in catalog(empty_database.superuser_url)
+        if line.startswith("column public.agent_queries")
+    ]
     assert after == columns
 
 
@@ -109,7 +119,9 @@ def test_downgrade_refuses_while_a_table_holds_rows(empty_database):
 
 
 @pytest.mark.parametrize(
-    ("revision", "match"), [("0003", "run `ocd db upgrade`"), ("9999", "update the code")], ids=["behind", "ahead"]
+    ("revision", "match"),
+    [("0003", "run `ocd db upgrade`"), ("9999", "update the code")],
+    ids=["behind", "ahead"],
 )
 def test_code_and_database_must_agree(db, revision, match):
     execute(db.owner_url, f"update ocd.alembic_version set version_num = '{revision}'")

@@ -16,7 +16,11 @@ NOWHERE = {
         (["runs"], NOWHERE, "is the server up"),
         (["seed"], NOWHERE, "embedded database only"),
         (["up"], NOWHERE, "embedded servers"),
-        (["runs"], {"OCD_DATABASE_URL": "mysql://x", "OCD_REDIS_URL": "redis://x"}, "expected postgresql://"),
+        (
+            ["runs"],
+            {"OCD_DATABASE_URL": "mysql://x", "OCD_REDIS_URL": "redis://x"},
+            "expected postgresql://",
+        ),
         (["runs"], {"OCD_DATABASE_URL": "postgresql://x/y"}, "OCD_REDIS_URL is not"),
         (["runs"], {"OCD_DATABSE_URL": "x"}, "did you mean 'OCD_DATABASE_URL'"),
         (["runs"], {"OCD_LEASE_S": "soon"}, "OCD_LEASE_S"),
@@ -26,8 +30,16 @@ NOWHERE = {
         (["run", "lifecycle.purge", "--datset", "x"], {}, "--dataset"),
         (["run", "warehouse.rollup", "--window", "2999-01-01"], {}, "not over yet"),
         (["run", "warehouse.rollup", "--window", "tomorrow"], {}, "expected a day"),
-        (["backfill", "sources.snapshot_sitemap", "--from", "2026-01-01", "--to", "2026-01-02"], {}, "cannot be backfilled"),
-        (["backfill", "warehouse.rollup", "--from", "2026-01-03", "--to", "2026-01-02"], {}, "is after"),
+        (
+            ["backfill", "sources.snapshot_sitemap", "--from", "2026-01-01", "--to", "2026-01-02"],
+            {},
+            "cannot be backfilled",
+        ),
+        (
+            ["backfill", "warehouse.rollup", "--from", "2026-01-03", "--to", "2026-01-02"],
+            {},
+            "is after",
+        ),
         (["nihgt"], {}, "did you mean 'night'"),
         (["show", "1"], {}, "there is no run 1"),
         (["cancel", "1"], {}, "does not exist"),
@@ -43,13 +55,19 @@ def test_a_clear_line_and_exit_code_2(shell, arguments, env, said):
 
 
 def test_a_foreign_database_is_never_migrated_by_itself(shell, empty_database):
-    done = shell("runs", code=2, OCD_DATABASE_URL=empty_database.url, OCD_REDIS_URL="redis://127.0.0.1:1/0")
+    done = shell(
+        "runs", code=2, OCD_DATABASE_URL=empty_database.url, OCD_REDIS_URL="redis://127.0.0.1:1/0"
+    )
 
     assert "run `ocd db upgrade`" in done.stderr
 
 
 def test_db_upgrade_is_explicit_and_says_what_it_did(shell, empty_database):
-    env = {"OCD_DATABASE_URL": empty_database.url, "OCD_OWNER_DATABASE_URL": empty_database.owner_url, "OCD_REDIS_URL": "redis://127.0.0.1:1/0"}
+    env = {
+        "OCD_DATABASE_URL": empty_database.url,
+        "OCD_OWNER_DATABASE_URL": empty_database.owner_url,
+        "OCD_REDIS_URL": "redis://127.0.0.1:1/0",
+    }
 
     assert "(none) → " in shell("db", "upgrade", **env).stdout
     assert shell("db", "status", **env).returncode == 0

@@ -44,9 +44,7 @@ class RefreshReport:
     def summary(self) -> str:
         """One line for people."""
         provisional = ", provisional" if self.is_provisional else ""
-        return (
-            f"{self.rows:,} rows of {len(self.rows_by_report)} GA4 reports, {self.origin}{provisional}"
-        )
+        return f"{self.rows:,} rows of {len(self.rows_by_report)} GA4 reports, {self.origin}{provisional}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,11 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ocd.core.errors import ConfigError, PolicyRefused, SourceUnavailable
+from ocd.core.errors import PolicyRefused, SourceUnavailable
+from ocd.sources.sitemaps.location import DEFAULT_PORTS
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_UNICAST6 = ipaddress.IPv6Network("2000::/3")
 
 
 @dataclass(frozen=True)
@@ -20,39 +24,68 @@ class Target:
     port: int
     address: str
 
+    @property
+    def authority(self) -> str:
+        """Host and, where it is not the scheme's own, port: what the Host header says."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
 
 def check(url: str, allow_hosts: tuple[str, ...]) -> Target:
-    """Resolve and check a URL; raises PolicyRefused for an address that may not be reached."""
+    """Resolve and check a URL; raises PolicyRefused for one that may not be fetched.
+
+    Connect to `address` and nothing else: a second look-up could answer another one.
+    """
+    scheme, host, port = _split(url)
+    address = _resolve(host, port)
+    named = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    if not is_public(address) and named not in allow_hosts:
+        raise PolicyRefused(
+            f"sitemap: {named} is no public address; if that is meant, set OCD_SITEMAP_ALLOW_HOSTS={named}"
+        )
+    return Target(url, scheme, host, port, address)
+
+
+def _split(url: str) -> tuple[str, str, int]:
     try:
         parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
-    except ValueError:
-        raise ConfigError("sitemap: not a URL") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        port = parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+        host = (parts.hostname or "").rstrip(".")
+        if not host.isascii():
+            host = host.encode("idna").decode()
+    except ValueError:  # UnicodeError is one
+        raise PolicyRefused("sitemap: an address that is no URL is not fetched") from None
+    if parts.scheme not in DEFAULT_PORTS or not host:
         raise PolicyRefused("sitemap: only http and https addresses are fetched")
-    if parts.username is not None or parts.password is not None:
+    if "@" in parts.netloc:
         raise PolicyRefused("sitemap: an address with credentials is not fetched")
-    host = parts.hostname.rstrip(".")
-    address = _resolve(host, port)
-    if not _is_public(address) and f"{host}:{port}" not in allow_hosts:
-        raise PolicyRefused(
-            f"sitemap: {host}:{port} is a private address; if that is meant, set OCD_SITEMAP_ALLOW_HOSTS={host}:{port}"
-        )
-    return Target(url, parts.scheme, host, port, address)
+    return parts.scheme, host, port
 
 
 def _resolve(host: str, port: int) -> str:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise SourceUnavailable(f"sitemap: {host} does not resolve") from None
+        raise SourceUnavailable(f"sitemap: {host[:100]} does not resolve") from None
     addresses = [str(entry[4][0]) for entry in found]
     # One private answer among public ones is refused like a private one.
-    return next((address for address in addresses if not _is_public(address)), addresses[0])
+    return next((address for address in addresses if not is_public(address)), addresses[0])
 
 
-def _is_public(address: str) -> bool:
+def is_public(address: str) -> bool:
+    """Whether an address belongs to the open Internet, also when IPv6 wraps an IPv4 one."""
     ip = ipaddress.ip_address(address.split("%", 1)[0])
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
-        ip = ip.ipv4_mapped
+    if isinstance(ip, ipaddress.IPv6Address):
+        wrapped = _wrapped(ip)
+        if wrapped is None and ip not in _UNICAST6:
+            return False
+        ip = wrapped or ip
     return ip.is_global and not ip.is_multicast
+
+
+def _wrapped(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    if ip in _NAT64:
+        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    if ip.teredo is not None:
+        return ip.teredo[1]
+    return ip.ipv4_mapped or ip.sixtofour

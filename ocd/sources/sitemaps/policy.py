@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-#: A sitemap that shrinks or jumps by more than this share is held: shops serve broken ones for a day.
+#: A sitemap that shrinks by more than this share is held: shops serve broken ones for a day.
 MAX_SHRINK = 0.2
-MIN_URLS = 20
 
 
 @dataclass(frozen=True)
 class Diff:
-    """What changed, by URL; lastmod is no change."""
+    """What changed, by URL, each sorted; lastmod is no change."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -28,6 +28,17 @@ def compare(before: Mapping[str, str], after: Mapping[str, str]) -> Diff:
     )
 
 
-def is_suspicious(before: int, after: int) -> bool:
-    """Whether the number of URLs fell by more than MAX_SHRINK (small sites are believed)."""
-    return before >= MIN_URLS and after < before * (1 - MAX_SHRINK)
+def has_shrunk(before: int, after: int) -> bool:
+    """Whether so many URLs went missing that removals are not believed."""
+    return after < before * (1 - MAX_SHRINK)
+
+
+def is_lastmod_uniform(claims: Iterable[str | None]) -> bool:
+    """Whether more than half of several URLs claim one and the same lastmod: then it says nothing.
+
+    Shops stamp the instant at which the file was generated on most of their pages.
+    """
+    counts = Counter(claims)
+    total = counts.total()
+    del counts[None]
+    return total > 1 and any(count * 2 > total for count in counts.values())

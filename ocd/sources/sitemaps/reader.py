@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from datetime import datetime
+from itertools import chain
 from xml.parsers import expat
 
 from ocd.core.errors import ContractBroken
+from ocd.sources.sitemaps import location
+from ocd.sources.sitemaps.inflate import inflated
 
-#: Limits of the protocol (sitemaps.org): 50,000 URLs and 50 MB uncompressed per file, 2,048 characters a URL.
+#: URLs per file that the protocol allows (sitemaps.org).
 MAX_URLS = 50_000
-MAX_BYTES = 50 * 1024 * 1024
-MAX_LOC = 2048
+#: A sitemap with videos is six deep.
 MAX_DEPTH = 32
-MAX_RATIO = 200
-_ROOTS = {"urlset", "sitemapindex"}
+#: Longest text kept of one element: enough to see that a location is too long.
+MAX_TEXT = 4096
+#: Longest single piece of markup; expat holds one whole in memory.
+MAX_MARKUP_BYTES = 256 * 1024
+_MAX_LASTMOD = 64
+_ENTRY_OF = {"urlset": "url", "sitemapindex": "sitemap"}
+_HTML = "sitemap: an HTML page instead of a sitemap (a password page, or a challenge)"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One URL as the sitemap claims it; the fingerprint leaves lastmod out, which shops rewrite daily."""
+    """One URL as the sitemap claims it.
+
+    The fingerprint covers location and images (address and title); lastmod is left out, because
+    shops rewrite it daily.
+    """
 
     loc: str
     lastmod_raw: str | None
@@ -34,246 +44,222 @@ class Entry:
 
 @dataclass
 class Parsed:
-    """One file: an index's children, or URLs; warnings by kind."""
+    """One file: how many usable URLs, or an index's children as they stand; odd things by kind."""
 
     is_index: bool = False
-    entries: list[Entry] = field(default_factory=list)
+    url_count: int = 0
     children: list[str] = field(default_factory=list)
     warnings: Counter[str] = field(default_factory=Counter)
     bytes_read: int = 0
 
 
-def read(chunks: Iterable[bytes]) -> Parsed:
-    """Parse a sitemap or sitemap index, gzipped or plain, XML or text.
+def read(
+    chunks: Iterable[bytes],
+    keep: Callable[[Entry], None],
+    *,
+    hosts: frozenset[str],
+    now: datetime,
+) -> Parsed:
+    """Parse a sitemap or sitemap index, gzipped or plain, XML or text; `keep` gets each usable URL.
 
-    Raises ContractBroken for anything else: empty, HTML, truncated, malformed, with a DOCTYPE, too large.
+    Raises ContractBroken for anything else: empty, HTML, truncated, malformed, with a DOCTYPE, too
+    large. What `keep` got until then is worth nothing.
     """
-    found = Parsed()
-    plain = _counted(_inflated(chunks), found)
-    first = next(plain, b"")
-    while first and len(first) < 64:
-        more = next(plain, None)
-        if more is None:
-            break
-        first += more
-    start = first.lstrip(b"\xef\xbb\xbf \t\r\n")[:200].lower()
+    file = _File(keep, hosts, now)
+    plain = _counted(inflated(chunks), file.parsed)
+    first = _first(plain)
+    start = first.removeprefix(codecs.BOM_UTF8).lstrip()[:64].lower()
     if not start:
         raise ContractBroken("sitemap: empty body")
     if start.startswith((b"<!doctype html", b"<html")):
-        raise ContractBroken(
-            "sitemap: an HTML page instead of a sitemap (a password page, or a challenge)"
-        )
+        raise ContractBroken(_HTML)
     if start.startswith((b"http://", b"https://")):
-        return _read_text(first, plain, found)
-    _Xml(found).feed(first, plain)
-    return found
+        _read_text(chain([first], plain), file)
+    else:
+        _Xml(file).feed(first, plain)
+    parsed = file.parsed
+    if not parsed.is_index and not parsed.url_count:
+        if parsed.warnings:
+            raise ContractBroken(f"sitemap: no usable location: {told(parsed.warnings)}")
+        parsed.warnings["file without URLs"] += 1
+    return parsed
 
 
-def _counted(chunks: Iterator[bytes], found: Parsed) -> Iterator[bytes]:
+def told(warnings: Counter[str]) -> str:
+    """Return warnings in words, most frequent first."""
+    return ", ".join(f"{count:,} x {kind}" for kind, count in warnings.most_common())
+
+
+def _counted(chunks: Iterator[bytes], parsed: Parsed) -> Iterator[bytes]:
     for chunk in chunks:
-        found.bytes_read += len(chunk)
-        if found.bytes_read > MAX_BYTES:
-            raise ContractBroken(f"sitemap: more than {MAX_BYTES // 2**20} MiB uncompressed")
+        parsed.bytes_read += len(chunk)
         yield chunk
 
 
-def _inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Unpack one layer of gzip if the first bytes say so, in bounded pieces."""
-    iterator = iter(chunks)
-    first = next(iterator, b"")
-    while 0 < len(first) < 2:
-        more = next(iterator, None)
-        if more is None:
-            break
-        first += more
-    if first[:2] != b"\x1f\x8b":
-        yield first
-        yield from iterator
-        return
-    unpacker = _Gunzip()
-    for chunk in _chain(first, iterator):
-        yield from unpacker.feed(chunk)
-    unpacker.close()
+def _first(plain: Iterator[bytes]) -> bytes:
+    """Return enough of the beginning to tell what it is; leading blanks are skipped, not kept."""
+    first = b""
+    for chunk in plain:
+        first += chunk
+        if len(first.lstrip()) >= 64:
+            return first
+        if len(first) > MAX_MARKUP_BYTES:
+            raise ContractBroken("sitemap: nothing but blanks at its beginning")
+    return first
 
 
-class _Gunzip:
-    """Unpacks gzip members in pieces of bounded size."""
+class _File:
+    """Counts and hands on what a file holds, whatever its format."""
 
-    def __init__(self) -> None:
-        self._unpacker = zlib.decompressobj(wbits=31)
-        self._size_in = self._size_out = 0
+    def __init__(self, keep: Callable[[Entry], None], hosts: frozenset[str], now: datetime) -> None:
+        self.parsed = Parsed()
+        self._keep, self._hosts, self._now = keep, hosts, now
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield what the chunk unpacks to; bytes behind the last member are ignored."""
-        self._size_in += len(chunk)
-        rest = chunk
-        while rest:
-            if self._unpacker.eof:
-                if not rest.startswith(b"\x1f\x8b"):
-                    return
-                self._unpacker = zlib.decompressobj(wbits=31)
-            yield self._piece(rest)
-            rest = (
-                self._unpacker.unused_data if self._unpacker.eof else self._unpacker.unconsumed_tail
-            )
+    def add(self, raw_loc: str, raw_lastmod: str | None, fingerprint: hashlib._Hash) -> None:
+        """Keep a URL if its location is usable."""
+        parsed = self.parsed
+        loc = location.canonical(raw_loc, self._hosts, parsed.warnings)
+        if loc is None:
+            return
+        parsed.url_count += 1
+        if parsed.url_count > MAX_URLS:
+            raise ContractBroken(f"sitemap: more than {MAX_URLS:,} URLs in one file")
+        instant = location.lastmod(raw_lastmod, self._now, parsed.warnings)
+        fingerprint.update(loc.encode())
+        raw = raw_lastmod.strip()[:_MAX_LASTMOD] if raw_lastmod else None
+        self._keep(Entry(loc, raw or None, instant, fingerprint.hexdigest()[:32]))
 
-    def close(self) -> None:
-        """Raise ContractBroken unless the last member was complete."""
-        if not self._unpacker.eof:
-            raise ContractBroken("sitemap: truncated gzip")
-
-    def _piece(self, rest: bytes) -> bytes:
-        try:
-            piece = self._unpacker.decompress(rest, 64 * 1024)
-        except zlib.error as error:
-            raise ContractBroken("sitemap: damaged gzip") from error
-        self._size_out += len(piece)
-        if self._size_out > MAX_RATIO * max(self._size_in, 4096):
-            raise ContractBroken("sitemap: gzip expands beyond any real sitemap")
-        return piece
+    def add_child(self, raw_loc: str) -> None:
+        """Keep an index's child as it stands; whoever fetches it judges it."""
+        self.parsed.children.append(raw_loc.strip())
+        if len(self.parsed.children) > MAX_URLS:
+            raise ContractBroken(f"sitemap: more than {MAX_URLS:,} files in one index")
 
 
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
-
-
-def _read_text(first: bytes, rest: Iterator[bytes], found: Parsed) -> Parsed:
-    body = b"".join(_chain(first, rest))
-    try:
-        lines = body.decode("utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ContractBroken("sitemap: text that is not UTF-8") from error
-    for line in lines:
+def _read_text(chunks: Iterator[bytes], file: _File) -> None:
+    for line in _lines(chunks):
         if line.strip():
-            _add(found, line.strip(), None, "")
-    return found
+            file.add(line.strip(), None, hashlib.sha256())
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    left = ""
+    try:
+        for chunk in chunks:
+            *whole, left = (left + decoder.decode(chunk)).split("\n")
+            yield from whole
+            if len(left) > MAX_TEXT:
+                raise ContractBroken("sitemap: text with a line longer than any URL")
+        yield left + decoder.decode(b"", True)
+    except UnicodeDecodeError:
+        raise ContractBroken("sitemap: text that is not UTF-8") from None
 
 
 class _Xml:
-    """Collects url and sitemap elements; the namespace's prefix does not matter."""
+    """Follows url and sitemap elements; neither the namespace nor its prefix matters."""
 
-    def __init__(self, found: Parsed) -> None:
-        self._found = found
+    def __init__(self, file: _File) -> None:
+        self._file = file
+        self._parsed = file.parsed
         self._path: list[str] = []
         self._text: list[str] = []
+        self._is_wanted = False
+        self._room = 0  # characters of the present element that may still be kept
         self._fields: dict[str, str] = {}
-        self._extra = ""
+        self._fingerprint = hashlib.sha256()
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
-        parser.CharacterDataHandler = self._text.append
+        parser.CharacterDataHandler = self._characters
         parser.StartDoctypeDeclHandler = self._doctype
         parser.buffer_text = True
         self._parser = parser
 
     def feed(self, first: bytes, rest: Iterator[bytes]) -> None:
+        """Parse to the end; raises ContractBroken with line and column."""
+        # An XML declaration must stand at the very start; blank lines before it are a common slip.
+        stripped = first.lstrip(b"\r\n \t")
+        if stripped != first:
+            self._parsed.warnings["blank before the XML declaration"] += 1
+        fed = 0
         try:
-            # An XML declaration must stand at the very start; blank lines before it are a common slip.
-            stripped = first.lstrip(b"\r\n \t")
-            if stripped != first:
-                self._found.warnings["blank before XML declaration"] += 1
-            self._parser.Parse(stripped, False)
-            for chunk in rest:
+            for chunk in chain([stripped], rest):
                 self._parser.Parse(chunk, False)
+                fed += len(chunk)
+                if fed - self._parser.CurrentByteIndex > MAX_MARKUP_BYTES + len(chunk):
+                    raise ContractBroken(
+                        "sitemap: a single tag or comment larger than any real one"
+                    )
             self._parser.Parse(b"", True)
         except expat.ExpatError as error:
+            where = f"line {error.lineno}, column {error.offset}"
             raise ContractBroken(
-                f"sitemap: not well-formed at line {error.lineno}, column {error.offset}: {expat.ErrorString(error.code)}"
-            ) from error
+                f"sitemap: not well-formed at {where}: {expat.ErrorString(error.code)}"
+            ) from None
+        except (ValueError, LookupError):
+            raise ContractBroken("sitemap: declared in an encoding that is not known") from None
 
-    def _doctype(self, *_: object) -> None:
+    def _doctype(self, name: str, *_: object) -> None:
+        if name.lower() == "html":
+            raise ContractBroken(_HTML)
         raise ContractBroken("sitemap: a DOCTYPE is refused")
 
-    def _start(self, name: str, _attributes: dict[str, str]) -> None:
-        namespace, _, local = name.rpartition(" ")
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        del attributes  # hreflang and the like; not followed
+        namespace, local = name.rpartition(" ")[::2]
         if not self._path:
-            if local not in _ROOTS:
-                raise ContractBroken(
-                    f"sitemap: the root element is {local[:40]!r}, expected urlset or sitemapindex"
-                )
-            self._found.is_index = local == "sitemapindex"
-            if not namespace:
-                self._found.warnings["no namespace"] += 1
+            self._open_root(namespace, local)
         self._path.append(local)
-        if len(self._path) > MAX_DEPTH:
+        depth = len(self._path)
+        if depth > MAX_DEPTH:
             raise ContractBroken("sitemap: nested too deeply")
         self._text.clear()
-        if len(self._path) == 2:
-            self._fields, self._extra = {}, ""
+        self._is_wanted = self._wants(depth, local)
+        self._room = MAX_TEXT if self._is_wanted else 0
+        if depth == 2:
+            self._fields = {}
+            self._fingerprint = hashlib.sha256()
 
-    def _end(self, name: str) -> None:
-        value = "".join(self._text).strip()
-        self._text.clear()
+    def _wants(self, depth: int, local: str) -> bool:
+        if depth == 3:
+            return local in {"loc", "lastmod"}
+        return depth == 4 and local in {"loc", "title"} and self._path[2] == "image"
+
+    def _open_root(self, namespace: str, local: str) -> None:
+        if local.lower() == "html":
+            raise ContractBroken(_HTML)
+        if local not in _ENTRY_OF:
+            raise ContractBroken(
+                f"sitemap: the root element is {local[:40]!r}, expected urlset or sitemapindex"
+            )
+        self._parsed.is_index = local == "sitemapindex"
+        if not namespace:
+            self._parsed.warnings["no namespace"] += 1
+
+    def _characters(self, text: str) -> None:
+        if self._room:
+            kept = text[: self._room]
+            self._text.append(kept)
+            self._room -= len(kept)
+
+    def _end(self, _: str) -> None:
         depth = len(self._path)
         local = self._path.pop()
-        if depth == 3:
-            self._fields[local] = value
-        elif depth == 4 and value:
-            self._extra += f"{local}={value}\n"
+        if depth == 3 and self._is_wanted:
+            self._fields.setdefault(local, "".join(self._text))
+        elif depth == 4 and self._is_wanted:
+            self._fingerprint.update(f"{local}={''.join(self._text).strip()}\n".encode())
         elif depth == 2:
             self._close(local)
+        self._room = 0
+        self._is_wanted = False
 
     def _close(self, local: str) -> None:
-        loc = self._fields.get("loc", "")
-        if local == "sitemap" and self._found.is_index:
-            if _fault(loc) is None:
-                self._found.children.append(loc)
-            else:
-                self._found.warnings[f"child: {_fault(loc)}"] += 1
-        elif local == "url" and not self._found.is_index:
-            _add(self._found, loc, self._fields.get("lastmod"), self._extra)
-
-
-def _add(found: Parsed, loc: str, lastmod: str | None, extra: str) -> None:
-    fault = _fault(loc)
-    if fault is not None:
-        found.warnings[fault] += 1
-        return
-    if len(found.entries) >= MAX_URLS:
-        raise ContractBroken(f"sitemap: more than {MAX_URLS:,} URLs in one file")
-    instant = parse_lastmod(lastmod) if lastmod else None
-    if lastmod and instant is None:
-        found.warnings["lastmod is no W3C date"] += 1
-    found.entries.append(
-        Entry(
-            loc,
-            lastmod or None,
-            instant,
-            hashlib.sha256(f"{loc}\n{extra}".encode()).hexdigest()[:32],
-        )
-    )
-
-
-def _fault(loc: str) -> str | None:
-    """Return what is wrong with a location, in words; None when it is fine."""
-    if not loc:
-        return "empty location"
-    if len(loc) >= MAX_LOC:
-        return "location too long"
-    if any(character.isspace() for character in loc):
-        return "location with white space"
-    try:
-        parts = urlsplit(loc)
-        host = parts.hostname
-    except ValueError:
-        return "location is no URL"
-    if parts.scheme not in {"http", "https"} or not host:
-        return "location not absolute http(s)"
-    if parts.username is not None or parts.password is not None:
-        return "location with credentials"
-    return "location with a fragment" if parts.fragment else None
-
-
-def parse_lastmod(raw: str) -> datetime | None:
-    """Return the instant of a W3C datetime (a date alone, or with a zone); None for anything else."""
-    text = raw.strip().replace("Z", "+00:00")
-    if len(text) in {4, 7} and text[:4].isdigit():
-        text = f"{text}-01-01"[:10] if len(text) == 4 else f"{text}-01"
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if "T" in text and found.tzinfo is None:
-        return None
-    return found.replace(tzinfo=found.tzinfo or UTC)
+        if local != _ENTRY_OF[self._path[0]]:
+            self._parsed.warnings["unexpected element"] += 1
+        elif self._parsed.is_index:
+            self._file.add_child(self._fields.get("loc", ""))
+        else:
+            loc, claimed = self._fields.get("loc", ""), self._fields.get("lastmod")
+            self._file.add(loc, claimed, self._fingerprint)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -14,15 +15,21 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection, text
 
 from ocd.core.errors import ConfigError, ContractBroken, PolicyRefused
+from ocd.core.sqlfiles import statement
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
-from ocd.sources.sitemaps import fetch, policy, reader
+from ocd.sources.sitemaps import fetch, location, policy, reader
 from ocd.sources.sitemaps.reader import Entry
 
 log = logging.getLogger(__name__)
 
-SOURCE = "sources.sitemaps"
+SOURCE = "sources.sitemap"
 MAX_FILES = 50
+#: Twice a shop of 125,000 products; all locations stand in memory once.
+MAX_SITE_URLS = 250_000
+_INSERT_SNAPSHOT = statement(__file__, "insert_snapshot.sql")
+_CLOSE_VERSIONS = statement(__file__, "close_versions.sql")
+_INSERT_VERSION = statement(__file__, "insert_version.sql")
 
 
 @dataclass(frozen=True)
@@ -49,10 +56,25 @@ class SnapshotReport:
 
 @dataclass
 class _Reading:
-    entries: dict[str, Entry]
+    """All files of one site, read."""
+
+    hosts: frozenset[str]
+    now: datetime
+    entries: dict[str, Entry] = field(default_factory=dict)
     files: int = 0
     bytes_read: int = 0
     duplicates: int = 0
+    warnings: Counter[str] = field(default_factory=Counter)
+
+    def keep(self, entry: Entry) -> None:
+        # The first of two equal locations counts: order in the file, so that a rerun decides alike.
+        if self.entries.setdefault(entry.loc, entry) is not entry:
+            self.duplicates += 1
+        elif len(self.entries) > MAX_SITE_URLS:
+            raise ContractBroken(f"sitemap: more than {MAX_SITE_URLS:,} URLs on one site")
+
+    def fingerprints(self) -> dict[str, str]:
+        return {loc: entry.fingerprint for loc, entry in self.entries.items()}
 
 
 def snapshot(
@@ -63,180 +85,187 @@ def snapshot(
     now: datetime,
     run: Run,
     keeper: Keeper,
+    accept_shrink: bool = False,
 ) -> SnapshotReport:
     """Read the sitemap with its children, then store snapshot, history and diff in one transaction.
 
-    Raises PolicyRefused where it shrank so much that removals are not believed; nothing is stored then.
+    Commits once, or nothing. Raises PolicyRefused where it shrank so much that removals are not
+    believed, unless `accept_shrink` says that a person looked.
     """
     if site_url is None:
         raise ConfigError("no sitemap: set OCD_SITEMAP_URL to the shop's /sitemap.xml")
-    site = urlsplit(site_url).netloc
-    warnings: Counter[str] = Counter()
-    found = _read_all(site_url, allow_hosts, run, warnings)
-    previous_id, before = _current(conn, site)
-    if policy.is_suspicious(len(before), len(found.entries)):
-        raise PolicyRefused(
-            f"sitemap of {site}: {len(found.entries):,} URLs where {len(before):,} stood; held, nothing counts as removed. "
-            "Look at the sitemap; it is read again tomorrow"
-        )
-    diff = policy.compare(before, {loc: entry.fingerprint for loc, entry in found.entries.items()})
-    lastmods = {entry.lastmod_raw for entry in found.entries.values()}
-    is_uniform = len(found.entries) > 1 and len(lastmods) == 1 and lastmods != {None}
-    first = previous_id is None
+    site = _site(site_url)
+    found = _read_site(site_url, allow_hosts, now, run)
     with run.batch(conn) as batch:
-        snapshot_id = _insert(
-            conn, site, site_url, now, run, previous_id, found, diff, is_uniform, warnings
+        # Two readings of one site at once would both compare with the same predecessor.
+        conn.execute(
+            text("select pg_advisory_xact_lock(hashtextextended(:site, 0))"), {"site": site}
         )
+        previous_id, before = _standing(conn, site)
+        if policy.has_shrunk(len(before), len(found.entries)) and not accept_shrink:
+            raise PolicyRefused(
+                f"sitemap of {site}: {len(found.entries):,} URLs where {len(before):,} stood; held, nothing counts "
+                "as removed (docs/how-to/snapshot-sitemap.md)"
+            )
+        diff = policy.compare(before, found.fingerprints())
+        report = _report(site, found, diff, is_first=previous_id is None)
+        snapshot_id = _insert(conn, report, found, site_url, run, previous_id)
         _store_history(conn, site, snapshot_id, found, diff)
-        body = json.dumps(
-            {"site": site, "snapshot": snapshot_id, "previous": previous_id, **asdict(diff)},
-            indent=1,
-        )
-        keeper.put(
-            conn,
-            SOURCE,
-            "sitemap-diff",
-            f"sitemaps/{site.replace(':', '-')}-{now:%Y%m%dT%H%M%SZ}-run-{run.id}.json",
-            body.encode(),
-        )
+        _keep_diff(conn, keeper, site, now, snapshot_id, previous_id, diff)
         batch.progress(found.files, found.files, "files")
-    log.info("sitemap_snapshot", extra={"site": site, "urls": len(found.entries)})
+    log.info("sitemap_snapshot", extra={"site": site, "rows": report.rows, "files": report.files})
+    return report
+
+
+def _site(url: str) -> str:
+    """Return what the history is kept under: host, with its port where it is not the usual one."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or parts.scheme not in location.DEFAULT_PORTS or "@" in parts.netloc:
+        raise ConfigError(
+            "OCD_SITEMAP_URL: expected http(s)://host/sitemap.xml, without credentials"
+        )
+    return host if port in {None, location.DEFAULT_PORTS[parts.scheme]} else f"{host}:{port}"
+
+
+def _read_site(url: str, allow_hosts: tuple[str, ...], now: datetime, run: Run) -> _Reading:
+    budget = fetch.Budget()
+    reading = _Reading(frozenset({location.host_key(urlsplit(url))}), now)
+    top = _read_file(url, allow_hosts, reading, budget, is_top=True)
+    children = _checked_children(top.children, url, reading.hosts)
+    for number, child in enumerate(children, 1):
+        if _read_file(child, allow_hosts, reading, budget).is_index:
+            raise ContractBroken("sitemap: an index within an index, which the protocol forbids")
+        run.progress(number, len(children), "files")
+    if not reading.entries:
+        raise ContractBroken("sitemap: no URL at all; a shop without pages is not believed")
+    return reading
+
+
+def _read_file(
+    url: str,
+    allow_hosts: tuple[str, ...],
+    reading: _Reading,
+    budget: fetch.Budget,
+    *,
+    is_top: bool = False,
+) -> reader.Parsed:
+    with fetch.opened(url, allow_hosts, budget) as body:
+        if is_top:
+            # A shop that sends us to its other name speaks for that one, too.
+            reading.hosts |= {location.host_key(urlsplit(body.url))}
+        parsed = reader.read(body.chunks, reading.keep, hosts=reading.hosts, now=reading.now)
+    reading.files += 1
+    reading.bytes_read += parsed.bytes_read
+    reading.warnings.update(parsed.warnings)
+    return parsed
+
+
+def _checked_children(children: list[str], url: str, hosts: frozenset[str]) -> list[str]:
+    """Return the files an index names, once each; raises before any is fetched.
+
+    A child that cannot be read would look like removed pages, so one bad child refuses the index.
+    """
+    unique = list(dict.fromkeys(children))
+    if len(unique) > MAX_FILES:
+        raise ContractBroken(f"sitemap: an index of more than {MAX_FILES} files")
+    if url in unique:
+        raise ContractBroken("sitemap: the index names itself")
+    faults: Counter[str] = Counter()
+    usable = [location.canonical(child, hosts, faults) for child in unique]
+    if None in usable:
+        raise PolicyRefused(
+            f"sitemap: the index names files that are not fetched: {reader.told(faults)}"
+        )
+    return [child for child in usable if child is not None]
+
+
+def _standing(conn: Connection, site: str) -> tuple[int | None, dict[str, str]]:
+    """Return the newest snapshot and {URL: fingerprint} as it stands."""
+    previous = conn.execute(
+        text("select max(id) from landing.sitemap_snapshot where site = :site"), {"site": site}
+    ).scalar()
+    rows = conn.execute(
+        text("""
+            select loc, fingerprint from landing.sitemap_url
+            where site = :site and gone_snapshot_id is null
+        """),
+        {"site": site},
+    )
+    return previous, {row.loc: row.fingerprint for row in rows}
+
+
+def _report(site: str, found: _Reading, diff: policy.Diff, *, is_first: bool) -> SnapshotReport:
     return SnapshotReport(
         site,
         len(found.entries),
         found.files,
-        added=None if first else len(diff.added),
-        removed=None if first else len(diff.removed),
-        changed=None if first else len(diff.changed),
-        is_lastmod_uniform=is_uniform,
-        warnings=dict(warnings),
+        None if is_first else len(diff.added),
+        None if is_first else len(diff.removed),
+        None if is_first else len(diff.changed),
+        policy.is_lastmod_uniform(entry.lastmod_raw for entry in found.entries.values()),
+        dict(found.warnings),
     )
-
-
-def _read_all(url: str, allow_hosts: tuple[str, ...], run: Run, warnings: Counter[str]) -> _Reading:
-    reading = _Reading({})
-    top = _read_one(url, allow_hosts, reading, warnings)
-    host = urlsplit(url).netloc
-    children = list(dict.fromkeys(top.children))
-    if len(children) > MAX_FILES:
-        raise ContractBroken(f"sitemap: an index of more than {MAX_FILES} files")
-    for number, child in enumerate(children, 1):
-        if urlsplit(child).netloc != host:
-            raise PolicyRefused(
-                "sitemap: the index names another host; a site speaks for itself only"
-            )
-        if child == url:
-            raise ContractBroken("sitemap: the index names itself")
-        if _read_one(child, allow_hosts, reading, warnings).is_index:
-            raise ContractBroken("sitemap: an index within an index, which the protocol forbids")
-        run.progress(number, len(children), "files")
-    return reading
-
-
-def _read_one(
-    url: str, allow_hosts: tuple[str, ...], reading: _Reading, warnings: Counter[str]
-) -> reader.Parsed:
-    with fetch.opened(url, allow_hosts) as chunks:
-        parsed = reader.read(chunks)
-    reading.files += 1
-    reading.bytes_read += parsed.bytes_read
-    warnings.update(parsed.warnings)
-    for entry in parsed.entries:
-        # The first of two equal locations counts: order in the file, so that a rerun decides alike.
-        if reading.entries.setdefault(entry.loc, entry) is not entry:
-            reading.duplicates += 1
-    return parsed
-
-
-def _current(conn: Connection, site: str) -> tuple[int | None, dict[str, str]]:
-    previous = conn.execute(
-        text("select id from landing.sitemap_snapshot where site = :site order by id desc limit 1"),
-        {"site": site},
-    ).scalar()
-    rows = conn.execute(
-        text(
-            "select loc, fingerprint from landing.sitemap_url where site = :site and gone_snapshot_id is null"
-        ),
-        {"site": site},
-    )
-    found = {row.loc: row.fingerprint for row in rows}
-    conn.rollback()
-    return previous, found
 
 
 def _insert(
     conn: Connection,
-    site: str,
+    report: SnapshotReport,
+    found: _Reading,
     url: str,
-    now: datetime,
     run: Run,
     previous_id: int | None,
-    found: _Reading,
-    diff: policy.Diff,
-    is_uniform: bool,
-    warnings: Counter[str],
 ) -> int:
-    lines = sorted(f"{entry.loc} {entry.fingerprint}" for entry in found.entries.values())
-    first = previous_id is None
-    values: dict[str, Any] = {
-        "site": site,
+    values: dict[str, Any] = asdict(report) | {
         "source_url": url,
-        "taken_at": now,
+        "taken_at": found.now,
         "run_id": run.id,
         "previous_id": previous_id,
         "file_count": found.files,
         "url_count": len(found.entries),
         "duplicate_count": found.duplicates,
         "bytes_read": found.bytes_read,
-        "content_sha256": hashlib.sha256("\n".join(lines).encode()).hexdigest(),
-        "is_lastmod_uniform": is_uniform,
-        "warnings": json.dumps(dict(warnings)),
-        "added": None if first else len(diff.added),
-        "removed": None if first else len(diff.removed),
-        "changed": None if first else len(diff.changed),
+        "content_sha256": _content_sha256(found),
+        "warnings": json.dumps(report.warnings),
     }
-    return int(
-        conn.execute(
-            text("""
-            insert into landing.sitemap_snapshot
-              (site, source_url, taken_at, run_id, previous_id, file_count, url_count, duplicate_count, bytes_read,
-               content_sha256, is_lastmod_uniform, warnings, added_count, removed_count, changed_count)
-            values (:site, :source_url, :taken_at, :run_id, :previous_id, :file_count, :url_count, :duplicate_count, :bytes_read,
-                    :content_sha256, :is_lastmod_uniform, cast(:warnings as jsonb), :added, :removed, :changed)
-            returning id
-        """),
-            values,
-        ).scalar_one()
-    )
+    return int(conn.execute(_INSERT_SNAPSHOT, values).scalar_one())
+
+
+def _content_sha256(found: _Reading) -> str:
+    """Return one hash of the whole content, whatever the order of files and URLs."""
+    content = hashlib.sha256()
+    for loc in sorted(found.entries):
+        content.update(f"{loc} {found.entries[loc].fingerprint}\n".encode())
+    return content.hexdigest()
 
 
 def _store_history(
     conn: Connection, site: str, snapshot_id: int, found: _Reading, diff: policy.Diff
 ) -> None:
-    """Close the versions that no longer stand, open new ones; refresh lastmod of the ones that stay."""
-    conn.execute(
-        text("""
-            update landing.sitemap_url set gone_snapshot_id = :snapshot
-            where site = :site and gone_snapshot_id is null and loc = any(:locs)
-        """),
-        {"snapshot": snapshot_id, "site": site, "locs": [*diff.removed, *diff.changed]},
-    )
-    new = [found.entries[loc] for loc in (*diff.added, *diff.changed)]
+    """Close the versions that no longer stand, then open new ones; unchanged URLs are not touched."""
+    gone = [*diff.removed, *diff.changed]
+    if gone:
+        conn.execute(_CLOSE_VERSIONS, {"snapshot": snapshot_id, "site": site, "locs": gone})
+    new = [
+        asdict(found.entries[loc]) | {"site": site, "snapshot": snapshot_id}
+        for loc in (*diff.added, *diff.changed)
+    ]
     if new:
-        conn.execute(
-            text("""
-                insert into landing.sitemap_url (site, loc, fingerprint, lastmod_raw, lastmod_at, first_snapshot_id)
-                values (:site, :loc, :fingerprint, :lastmod_raw, :lastmod_at, :snapshot)
-            """),
-            [
-                {
-                    "site": site,
-                    "loc": entry.loc,
-                    "fingerprint": entry.fingerprint,
-                    "lastmod_raw": entry.lastmod_raw,
-                    "lastmod_at": entry.lastmod_at,
-                    "snapshot": snapshot_id,
-                }
-                for entry in new
-            ],
-        )
+        conn.execute(_INSERT_VERSION, new)
+
+
+def _keep_diff(
+    conn: Connection,
+    keeper: Keeper,
+    site: str,
+    now: datetime,
+    snapshot_id: int,
+    previous_id: int | None,
+    diff: policy.Diff,
+) -> None:
+    body = {"site": site, "snapshot": snapshot_id, "previous": previous_id, **asdict(diff)}
+    name = f"sitemaps/{re.sub(r'[^A-Za-z0-9.-]+', '-', site)}-{now:%Y%m%dT%H%M%SZ}.json"
+    keeper.put(conn, SOURCE, "sitemap-diff", name, json.dumps(body, indent=1).encode())

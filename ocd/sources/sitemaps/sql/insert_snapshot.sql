@@ -1,0 +1,9 @@
+-- Inserts one reading of a site's sitemap. The counts of changes are null for the first one.
+-- Returns: one row (id).
+insert into landing.sitemap_snapshot
+  (site, source_url, taken_at, run_id, previous_id, file_count, url_count, duplicate_count, bytes_read, content_sha256,
+   is_lastmod_uniform, warnings, added_count, removed_count, changed_count)
+values
+  (:site, :source_url, :taken_at, :run_id, :previous_id, :file_count, :url_count, :duplicate_count, :bytes_read,
+   :content_sha256, :is_lastmod_uniform, cast(:warnings as jsonb), :added, :removed, :changed)
+returning id
