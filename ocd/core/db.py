@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from psycopg import errors as pg
 from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
@@ -32,14 +33,15 @@ def engine_for(url: str, application: str) -> Engine:
 
 
 def _new_engine(url: URL, application: str) -> Engine:
-    arguments = {
+    arguments: dict[str, Any] = {
         "application_name": f"ocd:{application}",
         "connect_timeout": 5,
-        "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=600000",
     }
     if url.port == 6543:
+        # A transaction pooler refuses start-up options, and prepared statements miss their session.
         arguments["prepare_threshold"] = None
         return create_engine(url, poolclass=NullPool, connect_args=arguments)
+    arguments["options"] = "-c timezone=UTC -c idle_in_transaction_session_timeout=600000"
     return create_engine(
         url,
         pool_size=1,

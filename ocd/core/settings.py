@@ -141,6 +141,9 @@ class Settings:
             f"OCD_REDIS_URL is set but OCD_DATABASE_URL is not; {both}": bool(
                 self.redis_url and not self.database_url
             ),
+            f"OCD_OWNER_DATABASE_URL is set but OCD_DATABASE_URL is not; {both}": bool(
+                self.owner_database_url and not self.database_url
+            ),
             "OCD_REDIS_URL: expected redis://, rediss:// or redis+socket://": not _starts(
                 self.redis_url, redis_schemes
             ),

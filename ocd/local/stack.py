@@ -197,6 +197,7 @@ class Stack:
             "logfile_maxbytes=5MB",
             "logfile_backups=2",
             "minfds=256",
+            "umask=077",
             f'environment={MARK}="{self.home}",PYTHONPATH="{PROJECT}"',
             "[unix_http_server]",
             f"file={self._socket()}",

@@ -106,7 +106,7 @@ def check(
             conn,
             SOURCE,
             "quality-result",
-            f"quality/{run.window.label}/run-{run.id}.json",
+            f"quality/{run.window.label}/run-{run.id}-g{run.generation}-f{run.fence}.json",
             _details(groups, tables, findings, now),
         )
         batch.progress(len(tables), len(tables), "tables")

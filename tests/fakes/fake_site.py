@@ -58,7 +58,7 @@ def fake_site() -> Iterator[FakeSite]:
                 self.wfile.write(sent)
             self.close_connection = True
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *_: object) -> None:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
