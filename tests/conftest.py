@@ -169,3 +169,13 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
     made = Shell(tmp_path / ".ocd")
     yield made
     made("down")
+
+
+@pytest.fixture(scope="module")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """A home in which one night ran, seeded with planted faults; worker and Flower are still up."""
+    made = Shell(tmp_path_factory.mktemp("night") / ".ocd")
+    made("seed", "--rows", "3000", "--faults")
+    made("night", "--keep")
+    yield made
+    made("down")

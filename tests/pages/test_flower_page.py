@@ -1,0 +1,68 @@
+"""Flower as people see it, in a headless Chromium."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+QUIET = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--virtual-time-budget=8000",
+]
+
+pytestmark = [
+    pytest.mark.pages,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture
+def look(night, tmp_path):
+    """Return a page's text after its scripts ran."""
+    password = (night.home / "secrets" / "flower").read_text().strip()
+    port = (night.home / "flower.port").read_text().strip()
+
+    def page(path: str) -> str:
+        done = subprocess.run(
+            [
+                CHROMIUM,
+                *QUIET,
+                f"--user-data-dir={tmp_path}",
+                "--dump-dom",
+                f"http://ocd:{password}@127.0.0.1:{port}{path}",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        return done.stdout
+
+    return page
+
+
+def test_the_task_list_names_job_window_and_outcome(look):
+    page = look("/tasks")
+
+    assert "lifecycle.purge" in page
+    assert "agent_queries" in page
+    assert "deleted and" in page
+
+
+def test_a_task_page_tells_the_run_and_its_result(look, night):
+    run = night.json("runs", "--job", "lifecycle.backup")[0]
+
+    page = look(f"/task/run-{run['id']}-1")
+
+    assert "lifecycle.backup" in page
+    assert f"run {run['id']} done" in page
