@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import psutil
 import psycopg
+import pytest
 
 from ocd.core.embedded import Postgres
 from ocd.core.store import FolderStore
@@ -15,20 +17,22 @@ from tests.shell import Shell
 ROWS = 120_000
 
 
-def kill_workers(home) -> int:
-    """SIGKILL every worker process of this home, parents and children."""
-    killed = 0
+def stop_workers(home, number) -> int:
+    """Signal the worker of this home: SIGKILL hits parent and children, SIGTERM the parent alone."""
+    found = []
     for process in psutil.process_iter():
         try:
-            mine = process.environ().get("OCD_STACK") == str(home) and "worker" in " ".join(
-                process.cmdline()
-            )
-            if mine:
-                process.kill()
-                killed += 1
+            command = " ".join(process.cmdline())
+            if process.environ().get("OCD_STACK") == str(home) and "tasks.app worker" in command:
+                found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
-    return killed
+    ids = {process.pid for process in found}
+    if number == signal.SIGTERM:
+        found = [process for process in found if process.ppid() not in ids]
+    for process in found:
+        process.send_signal(number)
+    return len(found)
 
 
 def wait_for_chunk(url, deadline_s=60) -> int:
@@ -60,7 +64,14 @@ def archived_ids(home, dataset):
     ]
 
 
-def test_a_purge_killed_half_way_ends_done_with_every_row_archived_once(shell: Shell):
+@pytest.mark.parametrize(
+    ("number", "outcome"),
+    [(signal.SIGKILL, "crashed"), (signal.SIGTERM, "drained")],
+    ids=["killed", "drained"],
+)
+def test_a_purge_stopped_half_way_ends_done_with_every_row_archived_once(
+    shell: Shell, number, outcome
+):
     shell.environment = {
         "OCD_LEASE_S": "3",
         "OCD_PURGE_BATCH_ROWS": "500",
@@ -80,7 +91,7 @@ def test_a_purge_killed_half_way_ends_done_with_every_row_archived_once(shell: S
             for table in ("agent_approvals", "agent_feedback", "agent_queries")
         }
         wait_for_chunk(url)
-        assert kill_workers(shell.home) > 0
+        assert stop_workers(shell.home, number) > 0
         killed_at = time.monotonic()
         output, _ = night.communicate(timeout=90)
         took_s = time.monotonic() - killed_at
@@ -91,7 +102,8 @@ def test_a_purge_killed_half_way_ends_done_with_every_row_archived_once(shell: S
     assert took_s < 60
     runs = shell.json("runs", "--job", "lifecycle.purge")
     assert {run["state"] for run in runs} == {"done"}
-    assert any(run["attempt"] > 1 for run in runs), "the kill came too late to matter"
+    attempts = [one for run in runs for one in shell.json("show", str(run["id"]))["attempts"]]
+    assert outcome in {one["outcome"] for one in attempts}, "the signal came too late to matter"
     shell("db", "status")
     postgres.start()
     url = postgres.url("worker")
