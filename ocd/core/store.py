@@ -116,11 +116,16 @@ class FolderStore:
         """Open a large object for writing; it exists only after `commit`."""
         path = self.path(name)
         with _told(name):
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._make_folders(path.parent)
             descriptor = os.open(
                 path.with_name(path.name + ".partial"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600
             )
         return FolderWriter(name, path, os.fdopen(descriptor, "wb"))
+
+    def _make_folders(self, folder: Path) -> None:
+        """Create what is missing from the root down, each for its owner only."""
+        for missing in [one for one in (folder, *folder.parents) if not one.exists()][::-1]:
+            missing.mkdir(mode=0o700, exist_ok=True)
 
     def open(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """Yield the object's bytes, or a range of them, in blocks."""
