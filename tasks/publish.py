@@ -19,9 +19,15 @@ from tasks.job import Job
 
 log = logging.getLogger(__name__)
 
+#: Messages that wait longer sit in a worker's memory and may be redelivered; the ledger waits better.
+MAX_COUNTDOWN_S = 600
+
 
 def publish(run_id: int) -> None:
-    """Send a run's message; raises SourceUnavailable when the broker is away (the row stays queued)."""
+    """Send a run's message; raises SourceUnavailable when the broker is away (the row stays queued).
+
+    A run that is due much later is not sent at all: the reconciler sends it when it is due.
+    """
     with runtime.engine().begin() as conn:
         message = history.message_of(conn, run_id)
         delay_s = conn.execute(
@@ -30,6 +36,8 @@ def publish(run_id: int) -> None:
             ),
             {"id": run_id},
         ).scalar()
+        if delay_s is not None and delay_s > MAX_COUNTDOWN_S:
+            return
         enqueue.mark_published(conn, run_id)
     try:
         app.send_task(
