@@ -1,16 +1,22 @@
-"""When things run, as data: names, crontabs in UTC, and after how long a stale tick vanishes."""
+"""When things run, as data: names, crontabs in UTC, and after how long a stale tick vanishes.
 
-from celery.schedules import crontab
+A tick of a flow or job places the newest window that is *due*, once; at which hour it is due, and in whose
+time zone, is said by its cadence. Every zone's hours begin on a quarter of an hour of UTC, so ticks come four
+times an hour, and no clock change can skip or double a window.
+"""
+
+from celery.schedules import crontab, schedule
 
 SCHEDULE = {
     "night": {
         "task": "flow.night",
-        "schedule": crontab(hour=2, minute=0),
-        "options": {"expires": 20 * 3600},
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
     },
-    "reconcile": {
-        "task": "ledger.reconcile",
-        "schedule": crontab(),
-        "options": {"expires": 50},
+    # Its period is OCD_CANARY_S.
+    "canary": {
+        "task": "ledger.canary",
+        "schedule": schedule(60),
+        "options": {"expires": 900},
     },
 }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from typing import Any
 
 from celery import Celery, signals
+from celery.schedules import schedule
+from sqlalchemy.exc import DBAPIError
 
 from ocd.core import logging as ocd_logging
-from ocd.core.db import forget_engines
+from ocd.core.db import close_engines, forget_engines
 from tasks import runtime
+from tasks.timer import SweepTimer
 
 #: A message is redelivered after this long without an acknowledgement: twice the hard time limit.
 VISIBILITY_S = 6 * 3600
@@ -78,11 +82,13 @@ def _route(name: str, *_: Any, **__: Any) -> dict[str, str] | None:
 def _schedule() -> dict[str, Any]:
     from beat_schedule import SCHEDULE
 
-    return SCHEDULE
+    every = schedule(runtime.configured().canary_s)
+    return SCHEDULE | {"canary": SCHEDULE["canary"] | {"schedule": every}}
 
 
 app = Celery("ocd", include=["tasks.registry"])
 app.add_defaults(_configuration)
+app.steps["consumer"].add(SweepTimer)
 
 
 def _log(**_: Any) -> None:
@@ -93,8 +99,6 @@ def _log(**_: Any) -> None:
 def _check_schema(**_: Any) -> None:
     """Refuse to start on a database of another revision; raises SchemaMismatch."""
     runtime.engine("worker")
-    from ocd.core.db import close_engines
-
     close_engines()  # no connection may live over the fork
 
 
@@ -103,9 +107,15 @@ def _after_fork(**_: Any) -> None:
 
 
 def _reconcile_at_start(**_: Any) -> None:
+    """Sweep once from the main process: a worker of any queue repairs, even if nobody serves `short`."""
     from tasks.ledger import reconcile_now
 
-    reconcile_now()
+    try:
+        reconcile_now()
+    except DBAPIError as error:
+        logging.getLogger(__name__).warning("sweep_failed", extra={"error": type(error).__name__})
+    finally:
+        close_engines()
 
 
 def _drain(**_: Any) -> None:

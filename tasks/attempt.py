@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,18 +23,23 @@ from ocd.core.errors import (
     QuotaExhausted,
     RunCancelled,
     RunDrained,
+    SourceUnavailable,
 )
-from ocd.ledger import claims, enqueue, history, loglines
-from ocd.ledger.claims import Ending
+from ocd.ledger import backfills, claims, enqueue, history, loglines
+from ocd.ledger.claims import Ended, Ending
 from ocd.ledger.evidence import Report, to_evidence
-from ocd.ledger.notify import notify
 from ocd.ledger.run import Run
 from ocd.ledger.states import MAX_ATTEMPTS, State
 from tasks import runtime
 from tasks.app import draining
 from tasks.job import Door, Job
+from tasks.news import tell_people
 
 log = logging.getLogger(__name__)
+
+
+#: How long the end of an attempt waits for a database that is away; then the reaper finds the run.
+END_PATIENCE_S = 120.0
 
 
 class RunFailed(Exception):
@@ -50,22 +56,41 @@ def attempt_message(
         raise RunFailed(
             "ConfigError: a message with a run's id carries no arguments; they stand in the ledger"
         )
-    run_id = place_plain(job, params) if run_id is None else run_id
-    run = claims.claim(
-        runtime.engine(), run_id, worker=_worker(), lease_s=runtime.settings().lease_s
-    )
-    if run is None or run.job != job.name:
-        return f"run {run_id}: nothing to do"
+    if run_id is not None and type(run_id) is not int:
+        raise RunFailed("ConfigError: a run's id is a whole number")
+    try:
+        run_id = place_plain(job, params) if run_id is None else run_id
+        run = _claim(job, run_id)
+        if run is None:
+            return _why_nothing(run_id)
+    except DBAPIError as error:
+        # The message is gone with this; the reconciler sends another once the database is back.
+        raise RunFailed(f"{type(redacted(error)).__name__}: {redacted(error).message}") from None
     run = replace(
         run,
         report_progress=lambda text: celery_task.send_event(
-            "task-progress", result=f"{run_id}: {text}"
+            "task-progress", result=f"{run.id}: {text}"
         ),
         is_draining=draining.is_set,
     )
     ending, _, ready = _attempt(job, run)
     publish_all(ready)
     return _told(run, ending)
+
+
+def _claim(job: Job[Any, Any], run_id: int) -> Run | None:
+    return claims.claim(
+        runtime.engine(),
+        run_id,
+        job=job.name,
+        worker=_worker(),
+        lease_s=runtime.settings().lease_s,
+    )
+
+
+def _why_nothing(run_id: int) -> str:
+    with runtime.engine().connect() as conn:
+        return f"run {run_id}: nothing to do, it is {history.state_of(conn, run_id) or 'unknown'}"
 
 
 def run_here(job: Job[Any, Any], params: Mapping[str, Any]) -> Report:
@@ -75,9 +100,7 @@ def run_here(job: Job[Any, Any], params: Mapping[str, Any]) -> Report:
     order = order_now(job, params)
     with runtime.engine().begin() as conn:
         placed = enqueue.add(conn, order, retry_ended=True)
-    run = claims.claim(
-        runtime.engine(), placed.run_id, worker=_worker(), lease_s=runtime.settings().lease_s
-    )
+    run = _claim(job, placed.run_id)
     if run is None:
         raise PolicyRefused(
             f"run {placed.run_id} is {placed.what.value} already; see `ocd show {placed.run_id}`"
@@ -105,19 +128,48 @@ def _attempt(job: Job[Any, Any], run: Run) -> tuple[Ending | None, Any, list[int
             result = _call(job, run)
         ending = _ending(run, result)
         _log_ending(ending)
-    try:
-        with engine.begin() as conn:
-            ready = claims.finish(conn, run, ending)
-    except LeaseLost:
+    ended = _end(run, ending)
+    if ended is None:
         log.warning("lease_lost", extra={"run": run.id, "fence": run.fence})
         return None, result, []
     if ending.state in {State.FAILED, State.REFUSED}:
-        _notify(run.id)
-    return (
-        ending,
-        result,
-        ready if ending.state is State.DONE else ([run.id] if ending.state is State.QUEUED else []),
-    )
+        tell_people()
+    goes_on = [run.id] if ending.state in {State.QUEUED, State.WAITING} else []
+    return ending, result, [*ended.ready, *_let_go(ended), *goes_on]
+
+
+def _end(run: Run, ending: Ending) -> Ended | None:
+    """Record the ending, however long the database is away; None when another worker holds the run.
+
+    A commit whose answer never came is not guessed at: the ledger is asked whether it arrived.
+    """
+    deadline = time.monotonic() + END_PATIENCE_S
+    while True:
+        try:
+            return _record(run, ending)
+        except DBAPIError as error:
+            known = redacted(error)
+            if not isinstance(known, SourceUnavailable) or time.monotonic() > deadline:
+                raise RunFailed(f"{type(known).__name__}: {known.message}") from None
+            log.warning("ending_waits_for_database", extra={"run": run.id})
+            time.sleep(1)
+
+
+def _record(run: Run, ending: Ending) -> Ended | None:
+    try:
+        with runtime.engine().begin() as conn:
+            return claims.finish(conn, run, ending)
+    except LeaseLost:
+        with runtime.engine().connect() as conn:
+            return claims.recorded(conn, run, ending)
+
+
+def _let_go(ended: Ended) -> list[int]:
+    if ended.backfill_id is None:
+        return []
+    # In a transaction of its own: whoever holds a run's row never waits for its backfill's.
+    with runtime.engine().begin() as conn:
+        return backfills.let_go(conn, ended.backfill_id)
 
 
 def _call(job: Job[Any, Any], run: Run) -> Any:
@@ -132,9 +184,15 @@ def _call(job: Job[Any, Any], run: Run) -> Any:
 
 
 def _arguments(job: Job[Any, Any], run: Run) -> dict[str, Any]:
-    """Take the arguments from the ledger; ones the job no longer has are left out, new ones have defaults."""
-    known = {item.name: item.default for item in job.parameters}
-    return known | {name: value for name, value in run.params.items() if name in known}
+    """Take the arguments from the ledger, where an older version of the job may have put them.
+
+    Ones the job no longer has are left out, new ones have defaults, ones of another type are converted;
+    raises ConfigError where that cannot be.
+    """
+    return {
+        item.name: item.parse(run.params[item.name]) if item.name in run.params else item.default
+        for item in job.parameters
+    }
 
 
 def _ending(run: Run, result: Any) -> Ending:
@@ -170,7 +228,7 @@ def _next(run: Run, error: BaseException) -> tuple[State, str, float]:
     if isinstance(error, OcdError) and error.retryable and run.attempt < MAX_ATTEMPTS:
         backoff = runtime.settings().retry_backoff_s * 3 ** (run.attempt - 1)
         asked = error.retry_after_s if isinstance(error, QuotaExhausted) else None
-        return State.QUEUED, "retry", float(asked or backoff)
+        return State.WAITING, "retry", float(asked or backoff)
     return State.FAILED, "failed", 0.0
 
 
@@ -189,20 +247,13 @@ def _log_ending(ending: Ending) -> None:
     )
 
 
-def _notify(run_id: int) -> None:
-    with runtime.engine().connect() as conn:
-        run = history.run(conn, run_id)
-        lines = history.log_lines(conn, run_id, last=10)
-    notify(runtime.settings().webhook_url, run, lines)
-
-
 def _told(run: Run, ending: Ending | None) -> str:
     """Return the line that Flower shows, or raise so that it shows a failure."""
     if ending is None:
         return f"run {run.id}: taken over by another worker"
     if ending.state is State.DONE and ending.evidence:
         return f"run {run.id} done: {ending.evidence['summary']}"
-    if ending.state in {State.QUEUED, State.CANCELLED}:
+    if ending.state in {State.QUEUED, State.WAITING, State.CANCELLED}:
         return f"run {run.id} {ending.outcome}: {ending.error_message}"
     raise RunFailed(
         f"run {run.id} {ending.state.value}: {ending.error_class}: {ending.error_message}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +32,13 @@ class Flow:
 
     name: str
     description: str
-    cadence: Cadence
+    days: Cadence
     steps: tuple[Step, ...]
+
+    @property
+    def cadence(self) -> Cadence:
+        """The flow's cadence, days being those of the shop."""
+        return self.days.in_zone(runtime.configured().zone())
 
 
 NIGHT = Flow(
@@ -69,10 +74,14 @@ def place_flow(
     trigger: str,
     requested_by: str | None = None,
     retry_ended: bool = False,
+    takes: Callable[[str], bool] = lambda job: True,
 ) -> list[Placed]:
-    """Put every step of a flow into the ledger in one transaction, then send the ready ones."""
+    """Put the steps of a flow into the ledger in one transaction, then send the ready ones.
+
+    A job that `takes` leaves out is left out together with every step behind it.
+    """
     with runtime.engine().begin() as conn:
-        placed = _add_steps(conn, flow, window, trigger, requested_by, retry_ended)
+        placed = _add_steps(conn, flow, window, trigger, requested_by, retry_ended, takes)
     publish_all(one.run_id for one in placed if one.is_ready)
     return placed
 
@@ -84,9 +93,12 @@ def _add_steps(
     trigger: str,
     requested_by: str | None,
     retry_ended: bool,
+    takes: Callable[[str], bool],
 ) -> list[Placed]:
     runs_of: dict[str, list[Placed]] = {}
     for step in flow.steps:
+        if not takes(step.job) or any(before not in runs_of for before in step.after):
+            continue
         job = job_named(step.job)
         after = tuple(one.run_id for before in step.after for one in runs_of[before])
         runs_of[step.job] = [

@@ -69,9 +69,9 @@ def _wait(run_ids: Sequence[int], show: Any, timeout_s: float | None) -> list[di
 
 
 def _is_stuck(run: dict[str, Any], found: dict[int, dict[str, Any]]) -> bool:
-    """Whether the run waits for a step that ended badly, directly or through another waiting one."""
-    if run["state"] != "waiting":
+    """Whether the run waits for a step that ended badly, or for one that nothing here moves on."""
+    if run["state"] != "waiting" or run["not_before"] or run["backfill_id"]:
         return False
     return bool(run["blocked_by"]) or not any(
-        other["state"] in {"queued", "running"} for other in found.values()
+        other["state"] in {"queued", "running"} or other["not_before"] for other in found.values()
     )

@@ -11,19 +11,24 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from ocd.core.errors import UnknownName
+from ocd.core.errors import ConfigError, UnknownName
 from ocd.core.settings import Settings
 from ocd.core.store import Store, open_store
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.enqueue import Order
 from ocd.ledger.evidence import Report
+from ocd.ledger.policy import LAST, CatchUp
 from ocd.ledger.run import Run
 from ocd.ledger.windows import Cadence, Daily, Window
+from tasks import runtime
 from tasks.app import app
 from tasks.arguments import Parameter, bind, parameters_of, takes_dry_run
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Report)
+
+#: Only who promised a time can be late: a window that a person or a backfill orders has no deadline.
+PROMISED = frozenset({"schedule", "catch_up"})
 
 #: Every job by name, filled by the decorator when a module of jobs is imported.
 JOBS: dict[str, Job[Any, Any]] = {}
@@ -78,7 +83,7 @@ class Facts:
     subject: tuple[str, ...] = ()
     deadline: timedelta = timedelta(hours=8)
     can_backfill: bool = False
-    flow: str | None = None
+    catch_up: CatchUp = LAST
     expand: Mapping[str, Callable[[], tuple[str, ...]]] = field(default_factory=dict)
 
 
@@ -86,6 +91,10 @@ class Job(Generic[P, R]):
     """Call it to run here and now; `enqueue` it for a worker. Both leave a row in the ledger."""
 
     def __init__(self, name: str, body: Callable[Concatenate[Door, P], R], facts: Facts) -> None:
+        if facts.catch_up.limit > 1 and not facts.can_backfill:
+            raise ConfigError(
+                f"{name}: its past windows cannot run, so it can catch up on the last only"
+            )
         self.name = name
         self.body = body
         self.facts = facts
@@ -96,6 +105,11 @@ class Job(Generic[P, R]):
         self.celery: Any = app.task(name=name, bind=True, max_retries=2, ignore_result=True)(
             _entrance(self)
         )
+
+    @property
+    def cadence(self) -> Cadence:
+        """The job's cadence, days being those of the shop."""
+        return self.facts.cadence.in_zone(runtime.configured().zone())
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run in this process with its own ledger row; raises what the body raises."""
@@ -118,8 +132,12 @@ class Job(Generic[P, R]):
         trigger: str = "manual",
         requested_by: str | None = None,
         flow: str | None = None,
+        backfill: tuple[int, int] | None = None,
     ) -> Order:
-        """Return the order for a run; raises ConfigError for arguments that do not fit."""
+        """Return the order for a run; raises ConfigError for arguments that do not fit.
+
+        `backfill`: the backfill that lets it go, and its place there.
+        """
         bound = bind(self.name, self.parameters, params)
         if is_dry and not self.has_dry_run:
             raise UnknownName(
@@ -137,7 +155,9 @@ class Job(Generic[P, R]):
             trigger=trigger,
             requested_by=requested_by,
             flow=flow,
-            deadline=self.facts.deadline,
+            deadline=self.facts.deadline if trigger in PROMISED else None,
+            backfill_id=backfill[0] if backfill else None,
+            backfill_position=backfill[1] if backfill else None,
         )
 
     def spread(self, params: Mapping[str, Any]) -> list[dict[str, Any]]:

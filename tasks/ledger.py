@@ -1,27 +1,67 @@
-"""Housekeeping of the ledger; leaves one heartbeat row and sends no events."""
+"""Housekeeping of the ledger: each task leaves one heartbeat row and sends no events."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
+
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 
 from ocd.core.cluster import sweep_scratch
 from ocd.ledger import reconcile
 from tasks import runtime
 from tasks.app import app
+from tasks.news import tell_people
 from tasks.publish import publish
+
+log = logging.getLogger(__name__)
+
+#: A Redis that does not hold this key lost whatever was in it.
+BROKER_MARK = "ocd:broker-mark"
 
 
 def reconcile_now() -> reconcile.Sweep:
-    """Reap expired leases and send what the broker lost."""
+    """Repair the ledger, make up for missed windows, send what the broker lost, tell people what is wrong."""
+    from tasks.catch_up import catch_up
+
     sweep_scratch()
-    return reconcile.sweep(runtime.engine(), publish)
+    settings = runtime.settings()
+    catch_up()
+    found = reconcile.sweep(
+        runtime.engine(), publish, is_broker_new=_is_broker_new(), stale_s=settings.reconcile_s
+    )
+    tell_people()
+    return found
+
+
+def _is_broker_new() -> bool:
+    """Whether Redis came back empty since the last look; marks it. False where it does not answer."""
+    try:
+        with app.connection_for_write() as connection:
+            # The transport's own client: it knows the URL, the password and the socket.
+            return bool(connection.default_channel.client.set(BROKER_MARK, "1", nx=True))
+    except (OperationalError, RedisError, OSError):
+        return False
 
 
 def _reconcile() -> str:
-    found = reconcile_now()
-    return f"reaped {len(found.reaped)}, dead {len(found.dead)}, published {len(found.published)}"
+    # Every worker asks for a sweep; one in a period is enough.
+    with runtime.engine().connect() as conn:
+        age_s = reconcile.seconds_since_heard(conn, "reconciler")
+    if age_s is not None and age_s < runtime.settings().reconcile_s / 2 and not _is_broker_new():
+        return "swept already"
+    return ", ".join(f"{name} {count}" for name, count in reconcile_now().counts().items())
+
+
+def _canary() -> str:
+    reconcile.heard(runtime.engine(), "canary")
+    return "heard"
 
 
 reconcile_task: Any = app.task(name="ledger.reconcile", ignore_result=True, send_events=False)(
     _reconcile
 )
+canary_task: Any = app.task(name="ledger.canary", ignore_result=True, send_events=False)(_canary)
+
+HOUSEKEEPING = frozenset({reconcile_task.name, canary_task.name})

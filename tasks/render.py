@@ -44,11 +44,12 @@ def state_text(run: Mapping[str, Any]) -> str:
     state = run["state"]
     if run["blocked_by"]:
         return f"[yellow]blocked by {', '.join(map(str, run['blocked_by']))}[/]"
-    if state == "queued" and run["not_before"]:
-        return "[yellow]retries soon[/]"
+    if state == "waiting" and run["not_before"]:
+        return f"[yellow]retries {run['not_before']:%H:%M:%S}Z[/]"
     if run.get("is_cancelling"):
         return "[yellow]cancelling[/]"
-    return f"[{COLOURS[state]}]{state}[/]"
+    late = " [red]late[/]" if run.get("late_at") and state not in {"done", "cancelled"} else ""
+    return f"[{COLOURS[state]}]{state}[/]{late}"
 
 
 def took_text(run: Mapping[str, Any]) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import atexit
 import os
+from datetime import datetime
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from ocd.core import migrate
-from ocd.core.db import engine_for, redacted
+from ocd.core.db import engine_for, now_of, redacted
 from ocd.core.embedded import Servers
 from ocd.core.settings import Settings, process_environment
 from ocd.local.home import open_home
@@ -65,6 +66,12 @@ def engine(application: str = "task", *, with_redis: bool = True) -> Engine:
 
 
 _checked: set[str] = set()
+
+
+def now(application: str = "task", *, with_redis: bool = True) -> datetime:
+    """Return the database's clock: windows are decided on it, whatever this machine's clock says."""
+    with engine(application, with_redis=with_redis).connect() as conn:
+        return now_of(conn)
 
 
 def is_embedded() -> bool:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from ocd.ledger.policy import all_up_to
 from ocd.sources.ga4 import refresh as ga4
 from ocd.sources.ga4.backends import open_client
 from ocd.sources.sitemaps import snapshot as sitemaps
 from tasks.job import Door, job
 
 
-@job("sources.refresh_ga", queue="io", effect="idempotent", can_backfill=True)
+@job(
+    "sources.refresh_ga",
+    queue="io",
+    effect="idempotent",
+    can_backfill=True,
+    catch_up=all_up_to(7),
+)
 def refresh_ga(door: Door) -> ga4.RefreshReport:
     """Replace the day's GA4 reports by what Google says now."""
     client, origin = open_client(door.settings)
@@ -17,7 +24,7 @@ def refresh_ga(door: Door) -> ga4.RefreshReport:
         client,
         property_id=door.settings.ga_property or "recorded",
         origin=origin,
-        day=door.run.window.start.date(),
+        day=door.run.window.day,
         now=door.now,
         run=door.run,
     )

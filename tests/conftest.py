@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,11 +18,13 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, make_url
 from ocd.core import migrate
 from ocd.core.cluster import scratch_postgres
 from ocd.core.db import sqlalchemy_url
+from ocd.core.embedded import Redis
 from ocd.core.store import FolderStore
 from ocd.ledger import claims, enqueue
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
 from ocd.ledger.windows import Daily
+from tasks import runtime
 from tests.factories.clock import NOW
 from tests.shell import Shell
 
@@ -34,6 +37,8 @@ def pytest_configure() -> None:
 
     for name in [name for name in os.environ if name.startswith("OCD_")]:
         del os.environ[name]
+    # Whatever asks for the settings of this process gets a home of its own, never the clone's.
+    runtime.use({"OCD_HOME": str(Path(tempfile.mkdtemp(prefix="ocd-tests-")) / ".ocd")})
 
 
 @dataclass(frozen=True)
@@ -156,11 +161,36 @@ def start_run(db: Database) -> Callable[..., Run]:
         )
         with db.engine.begin() as conn:
             placed = enqueue.add(conn, order, retry_ended=True, force=True)
-        run = claims.claim(db.engine, placed.run_id, worker="test", lease_s=lease_s)
+        run = claims.claim(db.engine, placed.run_id, job=job, worker="test", lease_s=lease_s)
         assert run is not None
         return run
 
     return start
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a Redis for this session."""
+    home = tmp_path_factory.mktemp("broker") / ".ocd"
+    home.mkdir()
+    redis = Redis(home)
+    redis.start()
+    yield redis.url()
+    redis.stop()
+
+
+@pytest.fixture
+def task_layer(db: Database, broker: str) -> Iterator[Database]:
+    """The task layer of this process on a database of the test's own; nobody works on what it sends."""
+    from tasks.app import app
+
+    before = runtime.environment()
+    runtime.release()
+    runtime.use({"OCD_DATABASE_URL": db.url, "OCD_REDIS_URL": broker})
+    app.conf.broker_url = broker
+    yield db
+    runtime.release()
+    runtime.use(before)
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from typing import Any
 
 from psycopg import errors as pg
-from sqlalchemy import URL, Engine, NullPool, create_engine, make_url
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from ocd.core.errors import ConfigError, OcdError, SourceUnavailable
@@ -40,7 +41,7 @@ def _new_engine(url: URL, application: str) -> Engine:
     if url.port == 6543:
         # A transaction pooler refuses start-up options, and prepared statements miss their session.
         arguments["prepare_threshold"] = None
-        return create_engine(url, poolclass=NullPool, connect_args=arguments)
+        return create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
     arguments["options"] = "-c timezone=UTC -c idle_in_transaction_session_timeout=600000"
     return create_engine(
         url,
@@ -49,7 +50,15 @@ def _new_engine(url: URL, application: str) -> Engine:
         pool_pre_ping=True,
         pool_recycle=900,
         connect_args=arguments,
+        hide_parameters=True,  # an error's text may end in a log; a parameter may be a row's value
     )
+
+
+def now_of(conn: Connection) -> datetime:
+    """Return the database's clock."""
+    found = conn.execute(text("select clock_timestamp()")).scalar_one()
+    assert isinstance(found, datetime)  # noqa: S101 - what the function returns
+    return found
 
 
 def forget_engines() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ocd.core.errors import ConfigError, UnknownName
 
@@ -75,8 +76,24 @@ class Settings:
     backup_trust_hours: int = _setting(
         26, "Age at which a verified backup no longer allows a purge."
     )
+    reconcile_s: int = _setting(
+        60,
+        "Seconds between two sweeps of the reconciler; a message not picked up for as long is sent again.",
+    )
+    canary_s: int = _setting(
+        60, "Seconds between two canaries, from beat through Redis to a worker."
+    )
+    shop_time_zone: str = _setting(
+        "UTC",
+        "Time zone of the shop, such as America/Los_Angeles: its days are the night's windows.",
+    )
     webhook_url: str | None = _setting(
-        None, "Where failed runs are reported by HTTP POST (JSON).", secret=True
+        None, "Where incidents are reported by HTTP POST (JSON).", secret=True
+    )
+    notify_urls: tuple[str, ...] = _setting(
+        (),
+        "Where else incidents are told: Apprise URLs, comma separated; needs the notify extra.",
+        secret=True,
     )
     ga_backend: str | None = _setting(
         None,
@@ -99,6 +116,14 @@ class Settings:
     )
     sitemap_allow_hosts: tuple[str, ...] = _setting(
         (), "Exact host:port pairs, comma separated, that may be private addresses. Default: none."
+    )
+    reader_database_url: str | None = _setting(
+        None,
+        "PostgreSQL URL of the reader login, used by `ocd api`. Default: OCD_DATABASE_URL.",
+        secret=True,
+    )
+    api_port: int = _setting(
+        8080, "Port of `ocd api` on 127.0.0.1; `ocd up` takes the next free one if it is busy."
     )
     flower_port: int = _setting(
         5555, "Port of Flower on 127.0.0.1; the next free one is taken if it is busy."
@@ -153,8 +178,17 @@ class Settings:
             "OCD_OWNER_DATABASE_URL: expected postgresql://user:password@host/database": not _starts(
                 self.owner_database_url, pg_schemes
             ),
+            "OCD_READER_DATABASE_URL is set but OCD_DATABASE_URL is not; set both": bool(
+                self.reader_database_url and not self.database_url
+            ),
+            "OCD_READER_DATABASE_URL: expected postgresql://user:password@host/database": not _starts(
+                self.reader_database_url, pg_schemes
+            ),
             "OCD_GA_PROPERTY: digits only, as shown in GA4's admin": bool(
                 self.ga_property and not self.ga_property.isdigit()
+            ),
+            f"OCD_SHOP_TIME_ZONE: {self.shop_time_zone!r} is no time zone; expected a name such as America/Los_Angeles": not _is_zone(
+                self.shop_time_zone
             ),
         }
         at_least_one = (
@@ -163,6 +197,8 @@ class Settings:
             "worker_concurrency",
             "purge_batch_rows",
             "backup_trust_hours",
+            "reconcile_s",
+            "canary_s",
         )
         wrong |= {
             f"{variable(name)}: must be at least 1": getattr(self, name) < 1
@@ -191,6 +227,14 @@ class Settings:
                 "no database: set OCD_DATABASE_URL, or use `ocd`, which starts the embedded one"
             )
         return self.database_url
+
+    def reader_url(self) -> str:
+        """URL of the reader login, else of the worker's; raises ConfigError where no database is configured."""
+        return self.reader_database_url or self.worker_url()
+
+    def zone(self) -> ZoneInfo:
+        """The shop's time zone."""
+        return ZoneInfo(self.shop_time_zone)
 
     def broker_url(self) -> str:
         """URL of Redis; raises ConfigError where none is configured."""
@@ -226,6 +270,14 @@ def process_environment() -> dict[str, str]:
 def variable(name: str) -> str:
     """Return the environment variable of a field."""
     return f"OCD_{name.upper()}"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
 
 
 def _starts(url: str | None, schemes: tuple[str, ...]) -> bool:

@@ -5,8 +5,15 @@ from __future__ import annotations
 from ocd.core.errors import UnknownName
 from ocd.datasets.agents import AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES
 from ocd.datasets.facts import Dataset
+from ocd.datasets.ledger import ATTEMPT, LOG_LINE
 
-DATASETS: tuple[Dataset, ...] = (AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES)
+DATASETS: tuple[Dataset, ...] = (
+    AGENT_APPROVALS,
+    AGENT_FEEDBACK,
+    AGENT_QUERIES,
+    ATTEMPT,
+    LOG_LINE,
+)
 
 
 def dataset(name: str) -> Dataset:

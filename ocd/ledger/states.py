@@ -6,7 +6,10 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """`waiting` → `queued` → `running` → one of the ends."""
+    """`waiting` → `queued` → `running` → one of the ends.
+
+    A run waits for a step before it, for its hour (`not_before`), or for its backfill to let it go.
+    """
 
     WAITING = "waiting"
     QUEUED = "queued"

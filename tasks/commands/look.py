@@ -71,7 +71,7 @@ def jobs(is_json: bool) -> None:
 def _job_row(name: str, good: dict[str, Any]) -> dict[str, Any]:
     job, now = job_named(name), utc_now()
     flow = next((flow for flow in FLOWS if any(step.job == name for step in flow.steps)), None)
-    cadence = flow.cadence if flow else job.facts.cadence
+    cadence = flow.cadence if flow else job.cadence
     return {
         "job": name,
         "summary": job.summary,
@@ -81,6 +81,7 @@ def _job_row(name: str, good: dict[str, Any]) -> dict[str, Any]:
         "window": cadence.last_closed(now).label,
         "next_due": f"{cadence.next_due(now):%Y-%m-%d %H:%M}Z",
         "last_good": good.get("window"),
+        "catch_up": str(job.facts.catch_up),
         "deadline": f"{int(job.facts.deadline.total_seconds() // 3600)} h after the window",
         "parameters": {item.name: item.default for item in job.parameters},
         "has_dry_run": job.has_dry_run,

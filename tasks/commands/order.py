@@ -1,4 +1,4 @@
-"""Commands that order work: run, night, backfill, rerun, cancel."""
+"""Commands that order work: run, night, rerun, cancel."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from sqlalchemy import Connection
 
 from ocd.core.clock import utc_now
 from ocd.core.errors import ConfigError, PolicyRefused
 from ocd.core.settings import PROJECT, Settings, local_environment, process_environment
 from ocd.core.store import open_store
-from ocd.ledger import enqueue
+from ocd.ledger import backfills, enqueue, history
 from ocd.ledger.enqueue import Placed, What
+from ocd.ledger.windows import Cadence, Window
 from tasks import registry, runtime
 from tasks.commands.look import json_option
 from tasks.flows import NIGHT, place_flow
@@ -149,12 +151,7 @@ def run() -> None:
 
 def _run_job(job: Job[Any, Any], given: dict[str, Any]) -> int:
     params = {item.name: given[item.name] for item in job.parameters}
-    cadence = job.facts.cadence
-    window = cadence.parse(given["window"]) if given["window"] else cadence.last_closed(utc_now())
-    if window.end > utc_now():
-        raise PolicyRefused(
-            f"window {window.label} is not over yet; the last closed one is {cadence.last_closed(utc_now()).label}"
-        )
+    window = chosen_window(job.cadence, given["window"])
     is_dry = bool(given.get("dry_run"))
     orders = [
         job.order(one, window, is_dry=is_dry, requested_by=who()) for one in job.spread(params)
@@ -164,11 +161,23 @@ def _run_job(job: Job[Any, Any], given: dict[str, Any]) -> int:
         return place(orders, retry_ended=True, force=given["force"])
 
     if not given["wait"]:
-        return _told(order(), given["is_json"])
+        return told(order(), given["is_json"])
     with workers():
         placed = order()
         _say_what(placed, given["is_json"])
-        return _follow(placed, given["is_json"])
+        return follow_to_end([one.run_id for one in placed], given["is_json"])
+
+
+def chosen_window(cadence: Cadence, label: str | None) -> Window:
+    """Return the window of a label, else the last closed one; raises PolicyRefused for one that is not over."""
+    now = runtime.now("cli", with_redis=False)
+    last = cadence.last_closed(now)
+    window = cadence.parse(label) if label else last
+    if window.end > now:
+        raise PolicyRefused(
+            f"window {window.label} is not over yet; the last closed one is {last.label}"
+        )
+    return window
 
 
 def _say_what(placed: list[Placed], is_json: bool) -> None:
@@ -180,7 +189,8 @@ def _say_what(placed: list[Placed], is_json: bool) -> None:
         )
 
 
-def _told(placed: list[Placed], is_json: bool) -> int:
+def told(placed: list[Placed], is_json: bool) -> int:
+    """Say what came of orders that nobody waits for."""
     if is_json:
         as_json([{"run": one.run_id, "what": one.what.value} for one in placed])
     else:
@@ -193,9 +203,9 @@ def _told(placed: list[Placed], is_json: bool) -> int:
     return 0
 
 
-def _follow(placed: list[Placed], is_json: bool, title: str | None = None) -> int:
+def follow_to_end(run_ids: list[int], is_json: bool, title: str | None = None) -> int:
     """Follow to the end, print the table; 0 only if every run is done."""
-    found = follow([one.run_id for one in placed], quiet=is_json)
+    found = follow(run_ids, quiet=is_json)
     if is_json:
         as_json(found)
     else:
@@ -215,18 +225,18 @@ def night(window: str | None, local: bool, keep: bool, wait: bool, is_json: bool
     """Run tonight's flow: backup, verify, purge; refresh, check and roll up beside it."""
     if local:
         use_home_only()
-    chosen = NIGHT.cadence.parse(window) if window else NIGHT.cadence.last_closed(utc_now())
     if runtime.is_embedded():
         seed_if_empty(is_json)
+    chosen = chosen_window(NIGHT.cadence, window)
     if not wait:
-        return _told(
+        return told(
             place_flow(NIGHT, chosen, trigger="manual", requested_by=who(), retry_ended=True),
             is_json,
         )
     with workers(keep=keep):
         placed = place_flow(NIGHT, chosen, trigger="manual", requested_by=who(), retry_ended=True)
         _announce(placed, chosen.label, is_json)
-        code = _follow(placed, is_json, f"night of {chosen.label}")
+        code = follow_to_end([one.run_id for one in placed], is_json, f"night of {chosen.label}")
     if not is_json:
         _where_to_look(runtime.settings(), keep)
     return code
@@ -275,106 +285,69 @@ def _where_to_look(settings: Settings, keep: bool) -> None:
         )
 
 
-@click.command(
-    epilog="Example: ocd backfill warehouse.rollup --from 2026-11-01 --to 2026-11-07 --param agent=all"
-)
-@click.argument("job")
-@click.option("--from", "first", required=True, help="First window.")
-@click.option("--to", "last", required=True, help="Last window, included.")
-@click.option("--param", multiple=True, help="An argument of the job, name=value.")
-@click.option(
-    "--reprocess",
-    type=click.Choice(["missing", "failed", "all"]),
-    default="missing",
-    show_default=True,
-    help="missing: windows never run; failed: these and ended badly; all: done ones too.",
-)
-@click.option(
-    "--max-active", default=100, show_default=True, help="At most this many under way at once."
-)
-@click.option("--reverse", is_flag=True, help="Newest window first.")
-@click.option("--dry-run", is_flag=True, help="Show the windows; order nothing.")
-@click.option("--wait/--no-wait", default=True, show_default=True, help="Follow it to its end.")
-@json_option
-def backfill(job: str, first: str, last: str, is_json: bool, **options: Any) -> int:
-    """Run a job for a range of past windows; never a second run for what is under way."""
-    wanted = job_named(job)
-    if not wanted.facts.can_backfill:
-        raise ConfigError(
-            f"{job} cannot be backfilled: it works on what is there now, its past cannot exist"
-        )
-    windows = _windows(wanted, first, last, reverse=options["reverse"])
-    params = dict(_pair(text) for text in options["param"])
-    orders = [
-        wanted.order(one, window, trigger="backfill", requested_by=who())
-        for window in windows
-        for one in wanted.spread(params)
-    ]
-    if options["dry_run"]:
-        labels = [order.window.label for order in orders]
-        as_json({"job": job, "windows": labels}) if is_json else click.echo(
-            "\n".join(labels) + f"\n{len(labels)} runs of {job}"
-        )
-        return 0
-    again = {
-        "retry_ended": options["reprocess"] != "missing",
-        "force": options["reprocess"] == "all",
-    }
-    if not options["wait"]:
-        return _told(place(orders, **again), is_json)
-    with workers():
-        ended: list[Placed] = []
-        code = 0
-        for start in range(0, len(orders), options["max_active"]):
-            placed = place(orders[start : start + options["max_active"]], **again)
-            ended += placed
-            code |= _follow(placed, is_json=is_json)
-    return code
-
-
-def _windows(job: Job[Any, Any], first: str, last: str, *, reverse: bool) -> list[Any]:
-    cadence = job.facts.cadence
-    start, end = cadence.parse(first), cadence.parse(last)
-    if start > end:
-        raise ConfigError(f"--from {first} is after --to {last}")
-    if end.end > utc_now():
-        raise ConfigError(
-            f"window {end.label} is not over yet; the last closed one is {cadence.last_closed(utc_now()).label}"
-        )
-    found = list(cadence.between(start, end))
-    return found[::-1] if reverse else found
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise ConfigError(f"--param {text!r}: expected name=value")
-    return name, value
-
-
-@click.command(epilog="Example: ocd rerun 12 --force")
-@click.argument("run", type=int)
+@click.command(epilog="Example: ocd rerun 12 --from-failed")
+@click.argument("run", type=int, required=False)
 @click.option("--force", is_flag=True, help="Also a run that is done.")
+@click.option(
+    "--from-failed",
+    is_flag=True,
+    help="Every step of RUN's flow and window that ended badly; what waits for it goes on by itself.",
+)
+@click.option("--dead", "is_dead", is_flag=True, help="Every dead run, instead of RUN.")
+@click.option("--job", help="With --dead: only of this job.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Follow it to its end.")
 @json_option
-def rerun(run: int, force: bool, wait: bool, is_json: bool) -> int:
+def rerun(run: int | None, wait: bool, is_json: bool, **how: Any) -> int:
     """Take a failed, refused, cancelled or dead run up again, with its arguments."""
+    if (run is None) != how["is_dead"] or (how["is_dead"] and (how["force"] or how["from_failed"])):
+        raise click.UsageError("name one run, or --dead alone")
     with runtime.engine().begin() as conn:
-        placed = enqueue.rerun(conn, run, force=force, requested_by=who())
+        placed = _taken_up(conn, run, how)
+        followed = _followed(conn, run, placed, how)
+    ready = [one.run_id for one in placed if one.is_ready]
+    if not placed:
+        as_json([]) if is_json else click.echo("nothing to take up again")
+        return 0
     if not wait:
-        publish_all([run] if placed.is_ready else [])
-        return _told([placed], is_json)
+        publish_all(ready)
+        return told(placed, is_json)
     with workers():
-        publish_all([run] if placed.is_ready else [])
-        return _follow([placed], is_json)
+        publish_all(ready)
+        return follow_to_end(followed, is_json)
+
+
+def _taken_up(conn: Connection, run: int | None, how: dict[str, Any]) -> list[Placed]:
+    if run is None:
+        ids = [one["id"] for one in history.runs(conn, state="dead", job=how["job"], limit=10_000)]
+        return [enqueue.rerun(conn, one, force=False, requested_by=who()) for one in sorted(ids)]
+    if how["from_failed"]:
+        return enqueue.rerun_flow(conn, run, requested_by=who())
+    return [enqueue.rerun(conn, run, force=how["force"], requested_by=who())]
+
+
+def _followed(
+    conn: Connection, run: int | None, placed: list[Placed], how: dict[str, Any]
+) -> list[int]:
+    """Return what to follow: the runs taken up, or the whole flow they belong to."""
+    if run is not None and how["from_failed"]:
+        return history.flow_ids(conn, run)
+    return [one.run_id for one in placed]
 
 
 @click.command(epilog="Example: ocd cancel 12")
 @click.argument("run", type=int)
 @json_option
 def cancel(run: int, is_json: bool) -> None:
-    """Stop a run: a queued one at once, a running one between two batches."""
+    """Stop a run: a queued one at once, a running one between two batches; says what it had done."""
     with runtime.engine("cli", with_redis=False).begin() as conn:
-        state = enqueue.cancel(conn, run)
-    said = "cancelled" if state == "cancelled" else "it stops after its current batch"
-    as_json({"run": run, "state": state.value}) if is_json else click.echo(f"run {run}: {said}")
+        found = enqueue.cancel(conn, run)
+    if found.backfill_id is not None and found.state == "cancelled":
+        with runtime.engine("cli", with_redis=False).begin() as conn:
+            backfills.let_go(conn, found.backfill_id)
+    done = f"{found.done:,}" + (f" of {found.total:,}" if found.total else "") if found.done else ""
+    if is_json:
+        as_json({"run": run, "state": found.state.value, "done": found.done, "total": found.total})
+        return
+    said = "cancelled" if found.state == "cancelled" else "it stops after its current batch"
+    so_far = f"; done so far: {done} {found.note or ''}".rstrip() if done else ""
+    click.echo(f"run {run}: {said}{so_far}; `ocd rerun {run}` takes it up again")

@@ -23,7 +23,9 @@ def place(db, order=ORDER, **options):
 
 
 def take(db, run_id, lease_s=30.0):
-    return claims.claim(db.engine, run_id, worker="w", lease_s=lease_s)
+    with db.engine.connect() as conn:
+        job = conn.execute(text("select job from ocd.run where id = :id"), {"id": run_id}).scalar()
+    return claims.claim(db.engine, run_id, job=job, worker="w", lease_s=lease_s)
 
 
 def end(db, run, ending=DONE):
@@ -112,7 +114,7 @@ def test_a_step_waits_until_every_step_before_it_is_done(db):
 
     readied = end(db, take(db, backup))
 
-    assert readied == [verify]
+    assert readied.ready == (verify,)
     assert state_of(db, verify) == State.QUEUED
 
 
@@ -153,7 +155,7 @@ def test_the_sweep_requeues_a_silent_run_and_publishes_it(db):
 
     found = reconcile.sweep(db.engine, sent.append)
 
-    assert (found.reaped, sent) == ((run_id,), [run_id])
+    assert (found.reaped, found.sent, sent) == ((run_id,), (run_id,), [run_id])
 
 
 def test_a_run_whose_workers_died_three_times_is_dead(db):
@@ -172,7 +174,7 @@ def test_a_retry_waits_for_its_delay(db):
     end(
         db,
         take(db, run_id),
-        Ending(State.QUEUED, "retry", error_class="X", error_message="m", delay_s=60),
+        Ending(State.WAITING, "retry", error_class="X", error_message="m", delay_s=60),
     )
 
     assert take(db, run_id) is None

@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from ocd.ledger import history, loglines
-from ocd.ledger.notify import notify
+from ocd.ledger.notify import Channels, notify
+from tests.factories.clock import NOW
 from tests.fakes.fake_webhook import fake_webhook
 
 
@@ -22,12 +23,25 @@ def run(conn, start_run):
     return history.run(conn, start_run().id)
 
 
-def test_without_a_webhook_nothing_is_sent(run):
-    assert notify(None, run, []) is False
+INCIDENT = {
+    "event": "opened",
+    "id": 1,
+    "cause": "failed:test.job:{}:X",
+    "severity": "error",
+    "summary": "test.job failed",
+    "how_to": "docs/how-to/find-out-why-a-run-failed.md",
+    "opened_at": NOW,
+    "closed_at": None,
+    "times": 1,
+}
+
+
+def test_without_channels_there_is_nobody_to_tell():
+    assert not Channels()
 
 
 def test_the_run_is_posted(run, webhook):
-    assert notify(webhook.url, run, []) is True
+    assert notify(Channels(webhook.url), INCIDENT, run, []) is True
     assert webhook.posts[0]["look"] == f"ocd show {run['id']}"
 
 
@@ -35,9 +49,9 @@ def test_the_run_is_posted(run, webhook):
 def test_a_webhook_that_refuses_is_logged_without_its_address(run, webhook, caplog, status):
     webhook.status = status
 
-    assert notify(webhook.url, run, []) is False
+    assert notify(Channels(webhook.url), INCIDENT, run, []) is False
     assert "s3cret" not in caplog.text
-    assert "webhook_failed" in caplog.text
+    assert "notification_failed" in caplog.text
 
 
 def test_log_lines_stay_with_the_run(db, conn, start_run):

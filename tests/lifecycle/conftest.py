@@ -5,19 +5,22 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy import Connection, text
 
+from ocd.datasets.agents import AGENT_QUERIES
 from ocd.datasets.registry import DATASETS
 from ocd.ledger import claims
 from ocd.ledger.claims import Ending
 from ocd.ledger.run import Run
 from ocd.ledger.states import State
+from ocd.lifecycle import purge
 from tests.conftest import at
+from tests.factories.clock import NOW
 
 _numbers = itertools.count()
 
@@ -85,3 +88,25 @@ def prove(conn: Connection, start_run) -> Callable[..., None]:
         conn.commit()
 
     return note
+
+
+@pytest.fixture
+def delete(conn, store, keeper_for, start_run, end):
+    """Purge in a run of its own, ended as done; returns the report."""
+
+    def deed(dataset=AGENT_QUERIES, *, run=None):
+        run = run or start_run("lifecycle.purge", subject={"dataset": dataset.name})
+        report = purge.purge(
+            conn,
+            dataset,
+            run=run,
+            store=store,
+            keeper=keeper_for(run),
+            now=NOW,
+            trust=timedelta(hours=26),
+            batch_rows=500,
+        )
+        end(run)
+        return report
+
+    return deed

@@ -19,29 +19,6 @@ from tests.factories.clock import NOW
 from tests.lifecycle.rows import add_feedback, add_queries, ids
 
 OLD = NOW.replace(hour=0) - timedelta(days=31)
-TRUST = timedelta(hours=26)
-
-
-@pytest.fixture
-def delete(conn, store, keeper_for, start_run, end):
-    """Purge in a run of its own, ended as done; returns the report."""
-
-    def deed(dataset=AGENT_QUERIES, *, run=None):
-        run = run or start_run("lifecycle.purge", subject={"dataset": dataset.name})
-        report = purge.purge(
-            conn,
-            dataset,
-            run=run,
-            store=store,
-            keeper=keeper_for(run),
-            now=NOW,
-            trust=TRUST,
-            batch_rows=500,
-        )
-        end(run)
-        return report
-
-    return deed
 
 
 def archived(conn, store, dataset):
@@ -111,14 +88,15 @@ def test_every_table_of_the_sample_shop_is_purged_into_archives(
     """The whole night: copied, restored, compared, deleted; each row is there or archived."""
     with db.engine.begin() as sowing:
         seed.seed(sowing, rows=3000, faults=True, now=NOW, progress=None)
-    before = {one.name: sorted(ids(conn, one.table)) for one in DATASETS}
+    shop = [one for one in DATASETS if one.schema == "public"]
+    before = {one.name: sorted(ids(conn, one.table)) for one in shop}
     run = start_run("lifecycle.backup")
     backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
     end(run)
     run = start_run("lifecycle.verify")
     verify(conn, run=run, store=store, keeper=keeper_for(run), now=NOW, scratch=scratch)
 
-    for dataset in DATASETS:
+    for dataset in shop:
         report = delete(dataset)
 
         gone = archived(conn, store, dataset)

@@ -36,7 +36,7 @@ def test_up_down_up_leaves_an_identical_catalog(empty_database):
     assert catalog(empty_database.superuser_url) == first
 
 
-@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004"])
+@pytest.mark.parametrize("revision", ["0001", "0002", "0003", "0004", "0005"])
 def test_each_revision_goes_down_to_what_was_before(empty_database, revision):
     before = f"{int(revision) - 1:04}" if revision != "0001" else "base"
     migrate.upgrade(empty_database.owner_url, revision)

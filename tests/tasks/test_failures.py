@@ -61,16 +61,26 @@ def test_a_purge_without_a_verified_backup_is_refused_and_deletes_nothing(shell)
     assert "ocd run lifecycle.backup" in run["error_message"]
 
 
-def test_a_blocked_step_says_what_it_waits_for_and_a_rerun_completes_the_night(shell):
+def test_a_blocked_night_is_completed_from_what_failed(shell):
     shell.environment = {"OCD_ARTIFACT_URL": "/proc/nowhere", "OCD_RETRY_BACKOFF_S": "1"}
     runs = {
         f"{run['job']} {run['params'].get('dataset', '')}".strip(): run
         for run in shell.json("night", code=1)
     }
+    partial = shell.json("flow", "show", "night")
     shell.environment = {}
 
-    backup = runs["lifecycle.backup"]
+    backup, purge = runs["lifecycle.backup"], runs["lifecycle.purge agent_queries"]
     assert (backup["state"], backup["error_class"]) == ("failed", "StoreUnavailable")
     assert runs["lifecycle.verify"]["blocked_by"] == [backup["id"]]
-    assert runs["lifecycle.purge agent_queries"]["state"] == "waiting"
-    assert {run["state"] for run in shell.json("night")} == {"done"}
+    assert (purge["state"], purge["blocked_by"]) == ("waiting", [backup["id"]])
+    assert partial["state"] == "partial"
+    assert f"ocd rerun {backup['id']}" in shell("show", str(purge["id"])).stdout
+
+    again = shell.json("rerun", str(purge["id"]), "--from-failed")
+
+    assert {run["state"] for run in again} == {"done"}
+    generations = {run["job"]: run["generation"] for run in again}
+    assert (generations["lifecycle.backup"], generations["warehouse.rollup"]) == (2, 1)
+    assert shell.json("flow", "show", "night")["state"] == "done"
+    assert shell.json("rerun", str(purge["id"]), "--from-failed") == []

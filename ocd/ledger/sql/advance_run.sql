@@ -2,7 +2,7 @@
 -- Returns: one row with whether a cancel was asked for; no row when the lease was lost.
 -- Leans on: run_pkey.
 update ocd.run
-set lease_until = clock_timestamp() + make_interval(secs => :lease_s),
+set lease_until = clock_timestamp() + make_interval(secs => :lease_s), lease_renewed_at = clock_timestamp(),
     progress_done = coalesce(cast(:done as bigint), progress_done),
     progress_total = coalesce(cast(:total as bigint), progress_total),
     progress_note = coalesce(cast(:note as text), progress_note),
