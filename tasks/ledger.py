@@ -21,15 +21,21 @@ log = logging.getLogger(__name__)
 BROKER_MARK = "ocd:broker-mark"
 
 
-def reconcile_now() -> reconcile.Sweep:
-    """Repair the ledger, make up for missed windows, send what the broker lost, tell people what is wrong."""
+def reconcile_now(*, is_broker_new: bool = False) -> reconcile.Sweep:
+    """Repair the ledger, make up for missed windows, send what the broker lost, tell people what is wrong.
+
+    `is_broker_new`: somebody has looked already and found Redis empty; else this looks.
+    """
     from tasks.catch_up import catch_up
 
     sweep_scratch()
     settings = runtime.settings()
     catch_up()
     found = reconcile.sweep(
-        runtime.engine(), publish, is_broker_new=_is_broker_new(), stale_s=settings.reconcile_s
+        runtime.engine(),
+        publish,
+        is_broker_new=is_broker_new or _is_broker_new(),
+        stale_s=settings.reconcile_s,
     )
     tell_people()
     return found
@@ -49,9 +55,11 @@ def _reconcile() -> str:
     # Every worker asks for a sweep; one in a period is enough.
     with runtime.engine().connect() as conn:
         age_s = reconcile.seconds_since_heard(conn, "reconciler")
-    if age_s is not None and age_s < runtime.settings().reconcile_s / 2 and not _is_broker_new():
+    is_broker_new = _is_broker_new()
+    if age_s is not None and age_s < runtime.settings().reconcile_s / 2 and not is_broker_new:
         return "swept already"
-    return ", ".join(f"{name} {count}" for name, count in reconcile_now().counts().items())
+    found = reconcile_now(is_broker_new=is_broker_new)
+    return ", ".join(f"{name} {count}" for name, count in found.counts().items())
 
 
 def _canary() -> str:

@@ -171,7 +171,6 @@ class Cancelled:
     done: int | None
     total: int | None
     note: str | None
-    backfill_id: int | None
 
 
 def cancel(conn: Connection, run_id: int) -> Cancelled:
@@ -182,9 +181,7 @@ def cancel(conn: Connection, run_id: int) -> Cancelled:
     row = conn.execute(_CANCEL, {"id": run_id}).first()
     if row is None:
         raise ConfigError(f"run {run_id} does not exist or has ended; see `ocd show {run_id}`")
-    return Cancelled(
-        State(row.state), row.progress_done, row.progress_total, row.progress_note, row.backfill_id
-    )
+    return Cancelled(State(row.state), row.progress_done, row.progress_total, row.progress_note)
 
 
 def refuse(conn: Connection, run_id: int, error: OcdError, *, grace: timedelta) -> bool:

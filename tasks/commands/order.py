@@ -15,7 +15,7 @@ from ocd.core.clock import utc_now
 from ocd.core.errors import ConfigError, PolicyRefused
 from ocd.core.settings import PROJECT, Settings, local_environment, process_environment
 from ocd.core.store import open_store
-from ocd.ledger import backfills, enqueue, history
+from ocd.ledger import enqueue, history
 from ocd.ledger.enqueue import Placed, What
 from ocd.ledger.windows import Cadence, Window
 from tasks import registry, runtime
@@ -341,9 +341,6 @@ def cancel(run: int, is_json: bool) -> None:
     """Stop a run: a queued one at once, a running one between two batches; says what it had done."""
     with runtime.engine("cli", with_redis=False).begin() as conn:
         found = enqueue.cancel(conn, run)
-    if found.backfill_id is not None and found.state == "cancelled":
-        with runtime.engine("cli", with_redis=False).begin() as conn:
-            backfills.let_go(conn, found.backfill_id)
     done = f"{found.done:,}" + (f" of {found.total:,}" if found.total else "") if found.done else ""
     if is_json:
         as_json({"run": run, "state": found.state.value, "done": found.done, "total": found.total})
