@@ -11,6 +11,7 @@ from celery.schedules import schedule
 from sqlalchemy.exc import DBAPIError
 
 from ocd.core import logging as ocd_logging
+from ocd.core.broker import KEY_PREFIX
 from ocd.core.db import close_engines, forget_engines
 from tasks import runtime
 from tasks.timer import SweepTimer
@@ -35,7 +36,7 @@ def _configuration() -> dict[str, Any]:
             "socket_connect_timeout": 5,
             "socket_keepalive": not broker_url.startswith("redis+socket:"),
             "health_check_interval": 25,
-            "global_keyprefix": "ocd:",  # other apps on the same Redis have other timeouts
+            "global_keyprefix": KEY_PREFIX,  # other apps on the same Redis have other timeouts
         },
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,  # never give up on Redis; the default is 100 tries

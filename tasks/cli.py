@@ -18,7 +18,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("look", "Show one run whole: state, attempts, evidence, files."),
     "logs": ("look", "Print the log lines of a run."),
     "evidence": ("look", "Write the log of what was done, for auditors."),
-    "status": ("look", "Say at a glance whether all is well."),
+    "status": ("health", "Say at a glance whether all is well."),
+    "incidents": ("health", "List what is wrong, once per cause; close one."),
+    "dead": ("health", "List the dead runs, with where and why they died."),
     "run": ("order", "Run a job."),
     "night": ("order", "Run tonight's flow: the last closed day."),
     "flow": ("flow", "Look at flows: steps, what waits for what, how a window stands."),
@@ -31,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "seed": ("system", "Fill the embedded database with sample data."),
     "db": ("system", "Migrate the database: upgrade, downgrade, status."),
     "check": ("system", "Check settings, servers and schema before anything runs."),
+    "api": ("health", "Serve health and metrics over HTTP."),
     "up": ("system", "Run everything on this machine, in the foreground."),
     "down": ("system", "Stop what `ocd up` or KEEP=1 left running."),
 }

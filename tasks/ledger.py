@@ -8,6 +8,7 @@ from typing import Any
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
+from ocd.core.broker import KEY_PREFIX
 from ocd.core.cluster import sweep_scratch
 from ocd.ledger import reconcile
 from tasks import runtime
@@ -18,7 +19,7 @@ from tasks.publish import publish
 log = logging.getLogger(__name__)
 
 #: A Redis that does not hold this key lost whatever was in it.
-BROKER_MARK = "ocd:broker-mark"
+BROKER_MARK = f"{KEY_PREFIX}broker-mark"
 
 
 def reconcile_now(*, is_broker_new: bool = False) -> reconcile.Sweep:

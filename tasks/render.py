@@ -60,6 +60,14 @@ def took_text(run: Mapping[str, Any]) -> str:
     return f"{took:.1f} s" if took < 60 else f"{int(took // 60)} m {int(took % 60):02} s"
 
 
+def span_text(seconds: float) -> str:
+    """Return a span of time in its largest unit: `12 s`, `3 min`, `5 h`, `2 d`."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{int(seconds)} s"
+
+
 def subject_text(run: Mapping[str, Any]) -> str:
     """Return what the run works on, in a word or two."""
     return " ".join(map(str, run["subject"].values()))
@@ -75,6 +83,21 @@ def evidence_text(run: Mapping[str, Any]) -> str:
         total = f"/{run['progress_total']:,}" if run["progress_total"] else ""
         return f"{run['progress_done']:,}{total} {run['progress_note'] or ''}".strip()
     return ""
+
+
+def plain_table(
+    *columns: str, title: str | None = None, right: frozenset[str] = frozenset()
+) -> Table:
+    """Return an empty table without lines; long cells fold, `right` are numbers."""
+    found = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        found.add_column(
+            name,
+            justify="right" if name in right else "left",
+            overflow="fold",
+            no_wrap=name in right,
+        )
+    return found
 
 
 def runs_table(runs: Iterable[Mapping[str, Any]], title: str | None = None) -> Table:

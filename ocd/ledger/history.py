@@ -14,7 +14,6 @@ from ocd.ledger import artifacts
 from ocd.ledger.windows import Window
 
 _LIST = statement(__file__, "list_runs.sql")
-_LAST_GOOD = statement(__file__, "list_last_good.sql")
 
 
 @dataclass(frozen=True)
@@ -176,21 +175,3 @@ def typical_s(conn: Connection, job: str) -> float | None:
         {"job": job},
     ).scalar()
     return None if found is None else float(found)
-
-
-def last_good(conn: Connection) -> dict[str, dict[str, Any]]:
-    """Return per job the newest window that ended done: label and when."""
-    return {
-        row.job: {"window": row.window_label, "finished_at": row.finished_at}
-        for row in conn.execute(_LAST_GOOD)
-    }
-
-
-def open_counts(conn: Connection) -> dict[str, int]:
-    """Return how many runs are waiting, queued and running."""
-    rows = conn.execute(
-        text(
-            "select state, count(*) from ocd.run where state in ('waiting', 'queued', 'running') group by state"
-        )
-    )
-    return {"waiting": 0, "queued": 0, "running": 0} | {row[0]: row[1] for row in rows}

@@ -18,6 +18,7 @@ from ocd.ledger.windows import Cadence
 
 _COUNT = statement(__file__, "count_states.sql")
 _GOOD = statement(__file__, "find_good_windows.sql")
+_BAD_ENDS = statement(__file__, "list_bad_ends.sql")
 _LEASES = statement(__file__, "list_leases.sql")
 
 #: States that a person may have to do something about, beside the open ones.
@@ -103,6 +104,19 @@ class Snapshot:
         names = [watched.job] if watched.entry is None else [watched.job, watched.entry]
         return any(pauses.is_paused(name, self.paused) for name in names)
 
+    def is_overdue(self, watched: Watched) -> bool:
+        """Whether a good window is missing that the schedule promised by now; not of what is paused.
+
+        The newest window that is over is to be good `deadline` after its end; nothing was promised before
+        the job was scheduled as it is now.
+        """
+        since = self.scheduled_since.get(watched.entry or "")
+        if since is None or self.is_paused(watched):
+            return False
+        window = watched.cadence.last_closed(self.at)
+        good_until = self.jobs[watched.job].good_until or since
+        return self.at - max(good_until, since) > window.end - window.start + watched.deadline
+
     def total(self, state: State) -> int:
         """Return how many real runs are in this state."""
         return sum(job.count(state) for job in self.jobs.values())
@@ -127,6 +141,16 @@ def observe(conn: Connection, jobs: Iterable[str]) -> Snapshot:
         open_backfills=_open_backfills(conn),
         paused=pauses.paused_names(conn),
     )
+
+
+def bad_ends(
+    conn: Connection, states: Iterable[State] = BAD, *, job: str | None = None, limit: int = 50
+) -> list[int]:
+    """Return the ids of the real runs that ended in one of these bad states, the newest first."""
+    rows = conn.execute(
+        _BAD_ENDS, {"states": [state.value for state in states], "job": job, "limit": limit}
+    )
+    return [row.id for row in rows]
 
 
 def _jobs(conn: Connection, known: list[str], counts: Iterable[Row[Any]]) -> Mapping[str, JobState]:
@@ -184,7 +208,7 @@ def _lease(row: Row[Any]) -> Lease:
 
 
 def _instants(conn: Connection, query: str) -> dict[str, datetime]:
-    return {name: instant for name, instant in conn.execute(text(query))}
+    return {row[0]: row[1] for row in conn.execute(text(query))}
 
 
 def _incidents(conn: Connection) -> dict[tuple[str, str], int]:

@@ -34,6 +34,7 @@ def open_home(settings: Settings, servers: Servers, *, with_redis: bool) -> Sett
     return _demo(settings).replace(
         database_url=servers.postgres.url("worker"),
         owner_database_url=owner_url,
+        reader_database_url=servers.postgres.url("reader"),
         redis_url=servers.redis.url() if servers.redis.pid() is not None else None,
         purge_enabled=True,
     )

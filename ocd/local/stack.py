@@ -1,4 +1,4 @@
-"""Worker, beat, Flower and demo site of a home, kept alive by supervisord.
+"""Worker, beat, Flower, API and demo site of a home, kept alive by supervisord.
 
 supervisord restarts what dies, keeps rotated logs, and is asked over a Unix socket. It holds the
 lock on the embedded servers as long as it lives. What a killed supervisord leaves behind is found
@@ -8,6 +8,7 @@ by the `OCD_STACK` mark in its children's environment.
 from __future__ import annotations
 
 import http.client
+import importlib.util
 import os
 import socket
 import subprocess
@@ -20,13 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ocd.core.broker import QUEUES
 from ocd.core.embedded import Servers, make_private, secret
 from ocd.core.errors import ConfigError, SourceUnavailable
 from ocd.core.settings import PROJECT, Settings, process_environment
 from ocd.local.home import demo_site_port
 
 FLOWER_USER = "ocd"
-QUEUES = "short,long,io,ml"
+#: What one night does without; they start with `ocd up` only.
+FOR_LONG = {"beat", "api"}
 MARK = "OCD_STACK"
 START_TIMEOUT_S = 60
 
@@ -112,6 +115,13 @@ class Stack:
         """Return where Flower listens."""
         return f"http://127.0.0.1:{(self.home / 'flower.port').read_text(encoding='utf-8').strip()}"
 
+    def api_url(self) -> str | None:
+        """Return where the API listens; None where its extra is not installed."""
+        path = self.home / "api.port"
+        if not has_api() or not path.exists():
+            return None
+        return f"http://127.0.0.1:{path.read_text(encoding='utf-8').strip()}"
+
     def flower_password(self) -> str:
         """Return the generated password of Flower's user."""
         return secret(self.home, "flower")
@@ -164,8 +174,7 @@ class Stack:
         return conf
 
     def _write_flower_conf(self) -> None:
-        port = _free_port(self._settings.flower_port)
-        (self.home / "flower.port").write_text(f"{port}\n", encoding="utf-8")
+        port = self._take_port("flower", self._settings.flower_port)
         lines = [
             "address = '127.0.0.1'",
             f"port = {port}",
@@ -180,15 +189,28 @@ class Stack:
         ]
         _write_private(self._run / "flowerconfig.py", "\n".join(lines))
 
-    def _supervisord_conf(self, with_beat: bool) -> str:
+    def _take_port(self, name: str, wanted: int) -> int:
+        """Choose a free port and leave it in `<home>/<name>.port`."""
+        port = _free_port(wanted, f"OCD_{name.upper()}_PORT")
+        (self.home / f"{name}.port").write_text(f"{port}\n", encoding="utf-8")
+        return port
+
+    def _programs(self) -> dict[str, str]:
+        """Return the command of each program."""
         celery = f"{sys.executable} -m celery -A tasks.app"
-        programs = {
-            "worker": f"{celery} worker -P prefork -c {self._settings.worker_concurrency} -Q {QUEUES} -E -n ocd@%%h "
+        found = {
+            "worker": f"{celery} worker -P prefork -c {self._settings.worker_concurrency} -Q {','.join(QUEUES)} -E -n ocd@%%h "
             "--without-mingle --without-gossip -l INFO",
             "flower": f"{celery} flower --conf={self._run / 'flowerconfig.py'}",
             "site": f"{sys.executable} -m ocd.local.demo_site --port {demo_site_port(self.home)}",
             "beat": f"{celery} beat -s {self.home / 'beat' / 'schedule'} --pidfile= -l INFO",
         }
+        if has_api():
+            port = self._take_port("api", self._settings.api_port)
+            found["api"] = f"{sys.executable} -m tasks.cli api --port {port}"
+        return found
+
+    def _supervisord_conf(self, with_beat: bool) -> str:
         parts = [
             "[supervisord]",
             f"logfile={self.home}/logs/supervisord.log",
@@ -204,12 +226,12 @@ class Stack:
             "[rpcinterface:supervisor]",
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
         ]
-        for name, command in programs.items():
+        for name, command in self._programs().items():
             parts += [
                 f"[program:{name}]",
                 f"command={command}",
                 f"directory={PROJECT}",
-                f"autostart={'true' if name != 'beat' or with_beat else 'false'}",
+                f"autostart={'true' if name not in FOR_LONG or with_beat else 'false'}",
                 "umask=077",
                 "autorestart=true",
                 "startsecs=1",
@@ -283,7 +305,12 @@ def _quietly(deed: Any) -> None:
         return
 
 
-def _free_port(wanted: int) -> int:
+def has_api() -> bool:
+    """Whether what `ocd api` needs is installed."""
+    return all(importlib.util.find_spec(name) for name in ("fastapi", "uvicorn"))
+
+
+def _free_port(wanted: int, variable: str) -> int:
     for port in range(wanted, wanted + 50):
         with socket.socket() as probe:
             try:
@@ -291,7 +318,7 @@ def _free_port(wanted: int) -> int:
             except OSError:
                 continue
             return port
-    raise ConfigError(f"no free port from {wanted} on; set OCD_FLOWER_PORT")
+    raise ConfigError(f"no free port from {wanted} on; set {variable}")
 
 
 def _write_private(path: Path, text: str) -> None:

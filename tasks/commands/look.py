@@ -1,4 +1,4 @@
-"""Commands that only read: jobs, runs, one run, logs, evidence, status."""
+"""Commands that only read: jobs, runs, one run, logs, evidence."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from rich.table import Table
 from ocd.core.clock import utc_now
 from ocd.core.errors import ConfigError, UnknownName
 from ocd.ledger import history
+from ocd.ledger.observe import Snapshot, observe
 from ocd.ledger.states import State
 from tasks import registry, runtime
 from tasks.flows import FLOWS
-from tasks.job import JOBS, job_named
+from tasks.job import job_named
 from tasks.render import (
     as_json,
     console,
@@ -48,8 +49,8 @@ def parse_since(text: str | None) -> datetime | None:
 def jobs(is_json: bool) -> None:
     """List the jobs: what they do, cadence or flow, next window, last good window, deadline."""
     with runtime.engine("cli", with_redis=False).connect() as conn:
-        good = history.last_good(conn)
-    rows = [_job_row(name, good.get(name, {})) for name in sorted(registry.JOBS)]
+        found = observe(conn, registry.JOBS)
+    rows = [_job_row(name, found) for name in sorted(registry.JOBS)]
     if is_json:
         as_json(rows)
         return
@@ -68,8 +69,8 @@ def jobs(is_json: bool) -> None:
     console().print(table)
 
 
-def _job_row(name: str, good: dict[str, Any]) -> dict[str, Any]:
-    job, now = job_named(name), utc_now()
+def _job_row(name: str, snapshot: Snapshot) -> dict[str, Any]:
+    job, now = job_named(name), snapshot.at
     flow = next((flow for flow in FLOWS if any(step.job == name for step in flow.steps)), None)
     cadence = flow.cadence if flow else job.cadence
     return {
@@ -80,7 +81,7 @@ def _job_row(name: str, good: dict[str, Any]) -> dict[str, Any]:
         "when": f"in flow {flow.name}, {cadence}" if flow else str(cadence),
         "window": cadence.last_closed(now).label,
         "next_due": f"{cadence.next_due(now):%Y-%m-%d %H:%M}Z",
-        "last_good": good.get("window"),
+        "last_good": snapshot.jobs[name].good_window,
         "catch_up": str(job.facts.catch_up),
         "deadline": f"{int(job.facts.deadline.total_seconds() // 3600)} h after the window",
         "parameters": {item.name: item.default for item in job.parameters},
@@ -219,28 +220,3 @@ def _evidence_row(run: dict[str, Any]) -> dict[str, Any]:
         "outcome": f"{run['state']}: {evidence_text(run)}".rstrip(": "),
         "files": run["artifacts"],
     }
-
-
-@click.command(epilog="Example: ocd status --json")
-@json_option
-def status(is_json: bool) -> int:
-    """Say at a glance whether all is well: last night, open runs, what needs a person."""
-    with runtime.engine("cli", with_redis=False).connect() as conn:
-        counts = history.open_counts(conn)
-        good = history.last_good(conn)
-        bad = [
-            run
-            for state in ("failed", "refused", "dead")
-            for run in history.runs(conn, state=state, since=utc_now() - timedelta(days=7))
-        ]
-    if is_json:
-        as_json({"open": counts, "last_good": good, "needs_a_person": bad})
-        return 0
-    shown = console()
-    shown.print(
-        f"open runs: {counts['running']} running, {counts['queued']} queued, {counts['waiting']} waiting"
-    )
-    for name in sorted(JOBS):
-        shown.print(f"  {name:<28} last good window {good.get(name, {}).get('window', 'never')}")
-    shown.print(runs_table(bad, "needs a person") if bad else "nothing needs a person")
-    return 0

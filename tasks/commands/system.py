@@ -197,7 +197,7 @@ def _check_ga() -> str:
 
 @click.command(epilog="Example: ocd up")
 def up() -> int:
-    """Run PostgreSQL, Redis, worker, beat, Flower and the demo site; Ctrl-C stops all."""
+    """Run PostgreSQL, Redis, worker, beat, Flower, API and the demo site; Ctrl-C stops all."""
     found = runtime.configured()
     if not found.is_embedded:
         raise ConfigError(
@@ -246,6 +246,8 @@ def _run_stack(found: Settings) -> int:
         click.echo(
             f"Flower: {stack.flower_url()}  user {FLOWER_USER}  password {_readable(settings)}"
         )
+        if stack.api_url():
+            click.echo(f"API: {stack.api_url()}/readyz and {stack.api_url()}/metrics")
         click.echo("Ctrl-C stops all")
         _watch(stack, runtime.servers(), asked)
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import time
 
+import httpx
 import psutil
 import pytest
 
@@ -28,7 +29,7 @@ def up(shell):
     process = shell.start("up")
     started = time.monotonic()
     seen = []
-    while not {"worker", "beat", "flower", "site"} <= {
+    while not {"worker", "beat", "flower", "site", "api"} <= {
         line.split()[0] for line in seen if " running " in line
     }:
         assert time.monotonic() - started < 60, seen
@@ -46,6 +47,25 @@ def test_it_says_one_line_per_process_and_where_flower_is(up):
         line.startswith("Flower: http://127.0.0.1:") and "secrets/flower" in line for line in seen
     )
     assert {"postgres", "redis"} <= {line.split()[0] for line in seen if line.strip()}
+
+
+def test_it_says_where_the_api_is_and_that_is_ready(up):
+    _, seen = up
+    (line,) = [line for line in seen if line.startswith("API: ")]
+    port = int(line.split("127.0.0.1:")[1].split("/")[0])
+
+    assert ready(port) == {"postgres": "ok", "schema": "ok", "redis": "ok"}
+
+
+def ready(port):
+    """Wait for the API's first answer: supervisord calls it running before it listens."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=20).json()["checks"]
+        except httpx.ConnectError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
 
 def test_a_second_one_says_who_runs_it(shell, up):
