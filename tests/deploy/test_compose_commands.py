@@ -7,24 +7,32 @@ from __future__ import annotations
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from ocd.core.embedded import Redis, make_private
 from ocd.core.settings import PROJECT
+from tests.conftest import at
 
 COMPOSE = (PROJECT / "docker-compose.yml").read_text(encoding="utf-8")
 
 
-def command_of(service: str) -> list[str]:
-    """Return a service's command; a list or a line, as the file has it."""
+def block_of(service: str) -> str:
+    """Return a service's lines."""
     block = re.search(rf"^  {service}:\n(?:    .*\n|\n)+", COMPOSE, re.MULTILINE)
     assert block, service
-    line = re.search(r"^    command: (.+)$", block[0], re.MULTILINE)
+    return block[0]
+
+
+def command_of(service: str) -> list[str]:
+    """Return a service's command; a list or a line, as the file has it."""
+    line = re.search(r"^    command: (.+)$", block_of(service), re.MULTILINE)
     assert line, service
     return shlex.split(line[1].strip("[]").replace(",", " "))
 
@@ -130,6 +138,43 @@ def test_flower_starts_with_its_conf_file(start, tmp_path):
     ]
 
     wait_for(start(command), "Visit me at")
+
+
+def test_the_api_is_ready_with_the_readers_login_alone(environment, start, db, tmp_path):
+    """Its secret file holds the reader's URL, under the name that every service reads."""
+    block = block_of("api")
+    assert re.findall(r"secrets: (.+)", block) == ["[reader_database_url, redis_url]"]
+    assert "OCD_DATABASE_URL_FILE: /run/secrets/reader_database_url" in block
+    reader = at(db.url, user="ocd_reader", password="reader")
+    (tmp_path / "reader_database_url").write_text(reader)
+    environment["OCD_DATABASE_URL_FILE"] = str(tmp_path / "reader_database_url")
+    del environment["OCD_OWNER_DATABASE_URL_FILE"]
+    port = str(free_port())
+    command = [{"0.0.0.0": "127.0.0.1", "8080": port}.get(part, part) for part in command_of("api")]
+
+    wait_for(start(command), "api_starts")
+
+    assert probe(block.replace("8080", port))
+    ready = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=20)
+    assert ready.json()["checks"] == {"postgres": "ok", "schema": "ok", "redis": "ok"}
+
+
+def probe(block: str) -> bool:
+    """Run a service's own healthcheck until it passes."""
+    found = re.search(r'test: \["CMD", "python", "-c", "(.+)"\]', block)
+    assert found
+    deadline = time.monotonic() + 30
+    while subprocess.run([sys.executable, "-c", found[1]], capture_output=True).returncode:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def free_port() -> int:
+    with socket.socket() as wanted:
+        wanted.bind(("127.0.0.1", 0))
+        return wanted.getsockname()[1]
 
 
 def test_a_purge_is_refused_on_a_database_that_is_not_ours(environment, start):
