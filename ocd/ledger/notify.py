@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import logging
 from collections.abc import Callable
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 TIMEOUT_S = 5.0
 LOG_LINES = 10
+#: They log the addresses that they call, and an address is a secret.
+_TALKATIVE = ("apprise", "httpx", "httpcore", "urllib3")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,17 @@ class Channels:
 
     def __bool__(self) -> bool:
         return bool(self.webhook_url or self.apprise_urls)
+
+
+def described(channels: Channels) -> str:
+    """Return in words where news goes; raises ConfigError where a channel can never work."""
+    words = ["a webhook"] if channels.webhook_url else []
+    for number, url in enumerate(channels.apprise_urls, 1):
+        if _apprise_module().Apprise.instantiate(url) is None:
+            raise ConfigError(f"OCD_NOTIFY_URLS: URL {number} is none that Apprise understands")
+    if channels.apprise_urls:
+        words.append(f"{len(channels.apprise_urls)} channel(s) of Apprise")
+    return " and ".join(words) or "nobody is told; `ocd incidents` has them"
 
 
 def notify(
@@ -80,6 +94,7 @@ def message(
 
 
 def _attempt(channel: str, tell: Callable[[], None]) -> bool:
+    _hush()
     try:
         tell()
     except (httpx.HTTPError, httpx.InvalidURL, OSError, OcdError) as error:
@@ -101,14 +116,23 @@ def _post(url: str, body: dict[str, Any]) -> None:
 
 
 def _apprise(urls: tuple[str, ...], body: dict[str, Any]) -> None:
-    try:
-        import apprise
-    except ImportError as error:
-        raise ConfigError("OCD_NOTIFY_URLS needs Apprise: pip install 'ocd[notify]'") from error
-    # Apprise logs the URLs it cannot reach.
-    logging.getLogger("apprise").setLevel(logging.CRITICAL)
+    apprise = _apprise_module()
     told = apprise.Apprise(list(urls))
     kind = apprise.NotifyType.SUCCESS if body["event"] == "closed" else apprise.NotifyType.FAILURE
     text = f"{body['summary']}\n{body['how_to']}\n{body['look']}"
     if not told.notify(body=text, title=f"ocd: {body['event']}: {body['cause']}", notify_type=kind):
         raise OSError("a channel did not take it")
+
+
+def _apprise_module() -> Any:
+    try:
+        found = importlib.import_module("apprise")
+    except ImportError as error:
+        raise ConfigError("OCD_NOTIFY_URLS needs Apprise: pip install 'ocd[notify]'") from error
+    _hush()
+    return found
+
+
+def _hush() -> None:
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

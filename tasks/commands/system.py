@@ -24,6 +24,7 @@ from ocd.core.embedded import Servers, make_private
 from ocd.core.errors import ConfigError, OcdError, PolicyRefused
 from ocd.core.settings import Settings
 from ocd.core.store import open_store
+from ocd.ledger import notify
 from tasks import runtime
 from tasks.commands.look import json_option
 from tasks.render import as_json, console
@@ -152,6 +153,7 @@ def check(is_json: bool) -> int:
         look("redis", _check_redis)
         look("artifact store", _check_store)
         look("ga4", _check_ga)
+        look("notifications", _check_channels)
     if is_json:
         as_json(results)
     else:
@@ -193,6 +195,11 @@ def _check_ga() -> str:
     from ocd.sources.ga4.backends import open_client
 
     return f"{open_client(runtime.settings())[1]} data"
+
+
+def _check_channels() -> str:
+    found = runtime.configured()
+    return notify.described(notify.Channels(found.webhook_url, found.notify_urls))
 
 
 @click.command(epilog="Example: ocd up")
