@@ -48,7 +48,7 @@ def _headline(found: Overview) -> str:
     return (
         f"[bold red]open incidents:[/] {', '.join(words)}"
         if words
-        else "[bold yellow]not all is well[/]"
+        else "[bold yellow]needs a look[/]"
     )
 
 

@@ -72,10 +72,11 @@ class Overview:
         )
 
     def is_well(self) -> bool:
-        """Whether nobody has to look: nothing is bad, late or overdue, and every housekeeper is heard."""
+        """Whether nobody has to look: nothing is bad, late or overdue, and everyone answers or is heard."""
         is_silent = any(age is None or age > SILENT_S for age in self.heard().values())
         is_wrong = any(row["is_overdue"] or row["late"] for row in self.jobs())
-        return not (self.snapshot.incidents or self.bad or is_silent or is_wrong)
+        is_away = self.lengths is None
+        return not (self.snapshot.incidents or self.bad or is_silent or is_wrong or is_away)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything for machines."""

@@ -13,7 +13,7 @@ from sqlalchemy import create_engine, text
 
 from ocd.core.db import sqlalchemy_url
 from ocd.ledger import observe, pauses, reconcile
-from ocd.ledger.observe import Watched
+from ocd.ledger.observe import JobState, Snapshot, Watched
 from ocd.ledger.states import State
 from ocd.ledger.windows import Daily
 from tests.factories.clock import NOW
@@ -161,6 +161,52 @@ def test_a_job_is_paused_with_its_flow_or_everything(conn, name, is_paused):
 
     watched = Watched("lifecycle.purge", "flow.night", Daily(), timedelta(hours=8))
     assert found.is_paused(watched) is is_paused
+
+
+def a_snapshot(at, *, good_until, since, paused=()):
+    job = JobState("a.job", good_until=good_until)
+    return Snapshot(at, {"a.job": job}, (), (), {}, {"flow.night": since}, {}, 0, frozenset(paused))
+
+
+LONG_AGO = NOW - timedelta(days=30)
+#: A day's window ended at 0:00 of the 24th; it is to be good at 8:00.
+MIDNIGHT = NOW.replace(hour=0)
+
+
+@pytest.mark.parametrize(
+    ("at", "good_until", "since", "expected"),
+    [
+        (MIDNIGHT + timedelta(hours=8), MIDNIGHT - timedelta(days=1), LONG_AGO, False),
+        (MIDNIGHT + timedelta(hours=8, seconds=1), MIDNIGHT - timedelta(days=1), LONG_AGO, True),
+        (MIDNIGHT + timedelta(hours=23), MIDNIGHT, LONG_AGO, False),
+        (NOW, None, LONG_AGO, True),
+        (NOW, None, NOW - timedelta(hours=32), False),
+        (NOW, LONG_AGO, NOW - timedelta(hours=1), False),
+    ],
+    ids=[
+        "at the deadline",
+        "after it",
+        "done",
+        "never",
+        "never, but new",
+        "old, but scheduled anew",
+    ],
+)
+def test_a_job_is_overdue_when_a_promised_window_is_missing(at, good_until, since, expected):
+    watched = Watched("a.job", "flow.night", Daily(hour=2), timedelta(hours=8))
+
+    assert a_snapshot(at, good_until=good_until, since=since).is_overdue(watched) is expected
+
+
+@pytest.mark.parametrize(
+    ("entry", "paused"), [(None, ()), ("flow.night", ("a.job",))], ids=["on demand", "paused"]
+)
+def test_what_nobody_promised_is_never_overdue(entry, paused):
+    watched = Watched("a.job", entry, Daily(hour=2), timedelta(hours=8))
+
+    found = a_snapshot(NOW, good_until=None, since=LONG_AGO, paused=paused)
+
+    assert not found.is_overdue(watched)
 
 
 @pytest.fixture
