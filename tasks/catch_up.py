@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -32,11 +32,17 @@ class Scheduled:
 
 
 def scheduled() -> list[Scheduled]:
-    """Return the flows and jobs of beat's schedule; housekeeping has no windows."""
+    """Return the flows and jobs of the schedule that beat runs by here."""
     from tasks.app import app
+
+    return entries(app.conf.beat_schedule)
+
+
+def entries(schedule: Mapping[str, Mapping[str, Any]]) -> list[Scheduled]:
+    """Return the flows and jobs of a schedule; housekeeping has no windows."""
     from tasks.ledger import HOUSEKEEPING
 
-    names = {entry["task"] for entry in app.conf.beat_schedule.values()}
+    names = {entry["task"] for entry in schedule.values()}
     return [_entry(name) for name in sorted(names - HOUSEKEEPING)]
 
 

@@ -68,9 +68,10 @@ def _canary() -> str:
     return "heard"
 
 
-reconcile_task: Any = app.task(name="ledger.reconcile", ignore_result=True, send_events=False)(
-    _reconcile
-)
-canary_task: Any = app.task(name="ledger.canary", ignore_result=True, send_events=False)(_canary)
+# Their names are not asked of the tasks: that would settle Celery's configuration, and start Redis with it,
+# for whoever only wants to look at the jobs.
+RECONCILE, CANARY = "ledger.reconcile", "ledger.canary"
+HOUSEKEEPING = frozenset({RECONCILE, CANARY})
 
-HOUSEKEEPING = frozenset({reconcile_task.name, canary_task.name})
+reconcile_task: Any = app.task(name=RECONCILE, ignore_result=True, send_events=False)(_reconcile)
+canary_task: Any = app.task(name=CANARY, ignore_result=True, send_events=False)(_canary)

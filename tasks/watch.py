@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from beat_schedule import SCHEDULE
 from ocd.ledger.observe import Watched
 from tasks import registry
-from tasks.catch_up import scheduled
+from tasks.catch_up import entries
 
 
 def watched() -> tuple[Watched, ...]:
     """Return every job, in the order of the schedule, those that only people order last."""
     found = {
         job.name: Watched(job.name, entry.name, entry.cadence, job.facts.deadline)
-        for entry in scheduled()
+        for entry in entries(SCHEDULE)  # not Celery's settings: these would start Redis for a look
         for job in entry.jobs
     }
     on_demand = {

@@ -64,11 +64,9 @@ class Ledger:
 
     def checks(self) -> dict[str, bool]:
         """Return whether PostgreSQL answers, and whether its schema is that of the code."""
-        # Without a schema `current` answers None as it does for a database that is away: ask apart.
-        return {
-            "postgres": self._ask(lambda conn: conn.scalar(text("select 1"))) is not None,
-            "schema": self._ask(migrate.current) == self.head,
-        }
+        # In a list: an empty database has no revision, and one that is away gives no answer.
+        found = self._ask(lambda conn: [migrate.current(conn)])
+        return {"postgres": found is not None, "schema": found == [self.head]}
 
     def _ask(self, question: Callable[[Connection], T]) -> T | None:
         try:

@@ -130,6 +130,19 @@ def test_a_new_system_says_what_is_missing(shell):
     assert "all is well" not in said
 
 
+def test_a_look_starts_no_redis(tmp_path):
+    """Of its home's own servers a look needs PostgreSQL only."""
+    home = tmp_path / ".ocd"
+    embedded = Shell(home)
+
+    said = embedded("status").stdout
+
+    embedded("down")
+    assert "Redis does not answer" in said
+    assert not (home / "redis" / "redis.pid").exists()
+    assert not (home / "redis" / "redis.conf").exists()
+
+
 def test_a_system_in_which_everyone_is_heard_is_well(tmp_path, db, shell):
     home = tmp_path / "redis-home"
     make_private(home)
