@@ -13,6 +13,8 @@ from typing import Any
 
 import psycopg
 import structlog
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
 from ocd.core.db import redacted
@@ -68,14 +70,20 @@ def attempt_message(
         raise RunFailed(f"{type(redacted(error)).__name__}: {redacted(error).message}") from None
     run = replace(
         run,
-        report_progress=lambda text: celery_task.send_event(
-            "task-progress", result=f"{run.id}: {text}"
-        ),
+        report_progress=lambda text: _show_progress(celery_task, f"{run.id}: {text}"),
         is_draining=draining.is_set,
     )
     ending, _, ready = _attempt(job, run)
     publish_all(ready)
     return _told(run, ending)
+
+
+def _show_progress(celery_task: Any, text: str) -> None:
+    """Show progress in Flower. Redis may be away: the ledger has it already, and the work goes on."""
+    try:
+        celery_task.send_event("task-progress", retry=False, result=text)
+    except (OperationalError, RedisError, OSError) as error:
+        log.warning("progress_not_shown", extra={"error": type(error).__name__})
 
 
 def _claim(job: Job[Any, Any], run_id: int) -> Run | None:

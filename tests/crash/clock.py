@@ -5,12 +5,12 @@ Moves what reads the time of day in this process, before Celery is imported. Mon
 
 from __future__ import annotations
 
-import datetime as datetimes
+import datetime as dt
 import sys
 import time
 from typing import Any
 
-_real_time, _real_datetime = time.time, datetimes.datetime
+_real_time, _real_datetime = time.time, dt.datetime
 
 
 class _AnyDatetime(type):
@@ -27,7 +27,7 @@ def shift(seconds: float) -> None:
             return _real_datetime.fromtimestamp(_real_time() + seconds, tz)
 
     time.time = lambda: _real_time() + seconds
-    datetimes.datetime = Wrong  # type: ignore[misc]
+    dt.datetime = Wrong  # type: ignore[misc]
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import threading
 import time
@@ -15,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import click
 import psutil
 import psycopg
 import redis
@@ -440,7 +440,7 @@ def running_stack() -> Iterator[Stack]:
         stack.start()
         yield stack
     except BaseException:
-        print(stack.told(), file=sys.stderr)
+        click.echo(stack.told(), err=True)
         raise
     finally:
         stack.close()

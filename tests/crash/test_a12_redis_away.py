@@ -1,0 +1,28 @@
+"""A12: when Redis comes back, workers and beat go on without anybody's help."""
+
+from __future__ import annotations
+
+from tests.crash.drill import WITHIN_S, drill
+
+
+def test_a12_the_canary_is_heard_again_soon_after_redis_is_back(stack):
+    """A short drill; `make drill` is the long one."""
+    rounds = drill(stack, rounds=3, seed=3, longest_s=5)
+
+    assert [one.is_busy for one in rounds] == [False, True, False]
+    assert all(one.recovered_s <= WITHIN_S for one in rounds)
+
+
+def test_a12_a_running_job_goes_on_while_redis_is_away(stack):
+    worker = stack.worker()
+    with stack.gate(1) as gate:
+        run_id = stack.start_run("chaos.batches", batches=5, rows=2, pause_s=0.4, gates="1")
+        gate.wait_for_visitor()
+        stack.stop_redis()
+        gate.open()
+
+        stack.wait_for_state(run_id, "done")
+
+    assert worker.count("progress_not_shown") >= 1
+    assert stack.outcomes(run_id) == ["done"]
+    assert len(stack.effects(run_id)) == 5 * 2
