@@ -9,6 +9,8 @@ from typing import Any, get_type_hints
 
 from ocd.core.errors import ConfigError, UnknownName
 
+EXPECTED = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -26,8 +28,9 @@ class Parameter:
             if self.type is bool:
                 return {"true": True, "false": False}[str(value).lower()]
             return self.type(value)
-        except (ValueError, KeyError) as error:
-            raise ConfigError(f"--{self.name}: {value!r} is not a {self.type.__name__}") from error
+        except (ValueError, TypeError, KeyError):
+            # Without the value and its cause: an argument may name a customer, and this ends in Flower.
+            raise ConfigError(f"--{self.name}: expected {EXPECTED[self.type]}") from None
 
 
 def parameters_of(body: Callable[..., Any]) -> tuple[Parameter, ...]:

@@ -42,7 +42,10 @@ def configure(log_format: str, level: str, stream: TextIO | None = None) -> None
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=False)
+        # Its own way to show an error prints the variables of every frame, so rows and passwords.
+        else structlog.dev.ConsoleRenderer(
+            colors=False, exception_formatter=structlog.dev.plain_traceback
+        )
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, _add_extra],

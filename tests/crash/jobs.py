@@ -6,7 +6,7 @@ import os
 import signal
 from datetime import timedelta
 
-from ocd.core.errors import ContractBroken
+from ocd.core.errors import ContractBroken, SourceUnavailable
 from ocd.ledger.policy import LAST, NONE, all_up_to
 from ocd.ledger.windows import Every
 from tasks.job import Door, job
@@ -66,6 +66,8 @@ def leaky(door: Door, customer: str = "", how: str = "fail") -> Effects:
         door.conn.exec_driver_sql("select cast(%(customer)s as integer)", {"customer": customer})
     if how == "foreign":
         raise ValueError(f"cannot read {customer}")
+    if how == "away" and effects.is_poisoned(door.conn, door.run.job):
+        raise SourceUnavailable("the source is away")
     if how == "contract":
         raise ContractBroken("column `customer` changed")
     return Effects(1, 0)

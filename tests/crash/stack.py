@@ -19,7 +19,7 @@ import psutil
 import psycopg
 import redis
 from celery import Celery
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import Engine, NullPool, create_engine
 
 from ocd.core import migrate
 from ocd.core.cluster import database_url
@@ -94,8 +94,9 @@ class Stack:
         self.redis.start()
         self.client().flushall()
         self.run_sql(f"truncate {_EMPTIED} cascade")
-        for log in self.base.glob("*.log"):
-            log.unlink()
+        shutil.rmtree(self.home / "artifacts", ignore_errors=True)
+        for path in [*self.base.glob("*.log"), *self.base.glob("*.schedule*")]:
+            path.unlink()
 
     # Servers
 
@@ -221,6 +222,11 @@ class Stack:
             {"CHAOS_SCHEDULE": schedule} | env,
         )
 
+    def flower(self, port: int, login: str) -> Process:
+        """Start Flower on a port of this machine."""
+        options = ["flower", "--address=127.0.0.1", f"--port={port}", f"--basic-auth={login}"]
+        return self._start("flower", options, "tests.crash.app", 0, {})
+
     def environment(self, **more: str) -> dict[str, str]:
         """The environment of every process: nothing of ours that the test did not set."""
         kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
@@ -280,9 +286,24 @@ class Stack:
         order = enqueue.Order(
             job, self.window(window), "short", params=params, subject=subject or {}
         )
-        engine = create_engine(sqlalchemy_url(self.postgres.url("worker")), poolclass=NullPool)
-        with engine.begin() as conn:
+        with self._worker_engine().begin() as conn:
             return enqueue.add(conn, order).run_id
+
+    def _worker_engine(self) -> Engine:
+        return create_engine(sqlalchemy_url(self.postgres.url("worker")), poolclass=NullPool)
+
+    def order_night(self, job: str, window: Window, **params: Any) -> int:
+        """Order a job of the night, or take its run up again; sends nothing."""
+        order = enqueue.Order(job, window, "long", params=params, subject=params)
+        with self._worker_engine().begin() as conn:
+            return enqueue.add(conn, order, retry_ended=True, force=True).run_id
+
+    def wait_for_end(self, run_id: int, timeout_s: float = 40.0) -> None:
+        until(
+            lambda: self.value("select finished_at is not null from ocd.run where id = %s", run_id),
+            f"run {run_id} ends",
+            timeout_s,
+        )
 
     def send(self, job: str, *arguments: Any, **keywords: Any) -> None:
         """Send a message as anybody with access to Redis could."""
@@ -402,28 +423,23 @@ class Gate:
     def __init__(self, stack: Stack, number: int, release: Callable[[], None]) -> None:
         self._stack, self._number, self._release = stack, number, release
 
-    def wait_for_visitor(self, timeout_s: float = 20.0) -> None:
-        """Wait until a worker stands at the gate."""
-        until(
-            lambda: self._stack.value(
+    def count_visitors(self) -> int:
+        """Return how many stand at the gate, those of dead workers among them."""
+        return int(
+            self._stack.value(
                 "select count(*) from pg_locks where locktype = 'advisory' and not granted and objid = %s::int::oid",
                 self._number,
-            ),
-            f"a worker stands at gate {self._number}",
-            timeout_s,
+            )
         )
 
+    def wait_for_visitor(self, timeout_s: float = 20.0) -> None:
+        """Wait until a worker stands at the gate."""
+        until(self.count_visitors, f"a worker stands at gate {self._number}", timeout_s)
+
     def wait_for_visitor_of(self, run_id: int, fence: int) -> None:
-        """Wait until the attempt with this fence stands at the gate; those of dead workers may too."""
+        """Wait until the attempt with this fence stands at the gate, beside those before it."""
         until(
-            lambda: (
-                self._stack.value(
-                    "select count(*) from pg_locks where locktype = 'advisory' and not granted and objid = %s::int::oid",
-                    self._number,
-                )
-                >= fence
-                and self._stack.run(run_id)["fence"] == fence
-            ),
+            lambda: self.count_visitors() >= fence and self._stack.run(run_id)["fence"] == fence,
             f"attempt {fence} of run {run_id} stands at gate {self._number}",
         )
 
