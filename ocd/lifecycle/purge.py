@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 SOURCE = "lifecycle.purge"
 _VERIFICATION = statement(__file__, "newest_verification.sql")
+_AGAIN = "run `ocd run lifecycle.backup` and `ocd run lifecycle.verify` first"
 #: A batch holds its row locks about this long.
 TARGET_S = 0.1
 MIN_ROWS, MAX_ROWS = 500, 50_000
@@ -90,7 +91,7 @@ def purge(
     before = _count(conn, dataset, found)
     folder = f"archives/{dataset.name}/{run.window.label}/run-{run.id}-g{run.generation}"
     chunks = _committed(conn, run)
-    _check_trust(conn, dataset, now=now, window=run.window, trust=trust)
+    _check_copy(conn, dataset, store, window=run.window)
     total = before.rows + sum(chunk.rows for chunk in chunks)
     for chunk in _batches(
         conn, dataset, found, run, store, keeper, folder, chunks, batch_rows, total, trust
@@ -134,6 +135,28 @@ def _check_trust(
         now=now,
         trust=trust,
     )
+
+
+def _check_copy(conn: Connection, dataset: Dataset, store: Store, *, window: Window) -> None:
+    """Raise PolicyRefused unless the copy that was verified still lies in the store, byte for byte.
+
+    Once per attempt: it is read from end to end.
+    """
+    row = conn.execute(
+        _VERIFICATION, {"dataset": dataset.name, "window_start": window.start}
+    ).first()
+    conn.rollback()
+    if row is None or row.sha256 is None or store.size(row.artifact_name) is None:
+        raise PolicyRefused(
+            f"{dataset.name}: its verified backup is gone, so nothing is deleted; {_AGAIN}"
+        )
+    digest = hashlib.sha256()
+    for block in store.open(row.artifact_name):
+        digest.update(block)
+    if digest.hexdigest() != row.sha256:
+        raise PolicyRefused(
+            f"{dataset.name}: its verified backup was changed since, so nothing is deleted; {_AGAIN}"
+        )
 
 
 def _predicate(found: PurgePlan) -> sql.Composed:

@@ -59,7 +59,7 @@ def end(db) -> Callable[[Run], None]:
 
 
 @pytest.fixture
-def prove(conn: Connection, start_run) -> Callable[..., None]:
+def prove(conn: Connection, start_run, store, keeper_for) -> Callable[..., None]:
     """Note that a night's backup of every dataset was restored and found equal, or not."""
 
     def note(
@@ -70,6 +70,22 @@ def prove(conn: Connection, start_run) -> Callable[..., None]:
             start_run("lifecycle.verify", window),
         )
         for dataset in DATASETS:
+            copy = store.put(f"backups/{window}/run-{backup.id}/{dataset.name}.copy.zst", b"a copy")
+            keeper_for(backup).index(conn, "lifecycle.backup", "backup", copy)
+            conn.execute(
+                text("""
+                    insert into ocd.backup_table
+                      (run_id, generation, fence, dataset, snapshot_at, rows, content_hash, artifact_name)
+                    values (:run_id, 1, :fence, :dataset, clock_timestamp(), 0, '0:0', :name)
+                    on conflict do nothing
+                """),
+                {
+                    "run_id": backup.id,
+                    "fence": backup.fence,
+                    "dataset": dataset.name,
+                    "name": copy.name,
+                },
+            )
             conn.execute(
                 text("""
                     insert into ocd.verification

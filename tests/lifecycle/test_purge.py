@@ -224,7 +224,11 @@ def test_archives_are_private_sealed_and_expire(conn, store, prove, delete):
     report = delete()
 
     names = store.list("archives")
-    expiries = dict(conn.execute(text("select name, expires_at from ocd.artifact")).all())
+    expiries = dict(
+        conn.execute(
+            text("select name, expires_at from ocd.artifact where name like 'archives/%'")
+        ).all()
+    )
     assert {store.path(name).stat().st_mode & 0o777 for name in names} == {0o600}
     assert expiries == dict.fromkeys(names, NOW + timedelta(days=90))
     assert json.loads(store.path(report.archive).read_text())["rows"] == 600
@@ -271,11 +275,11 @@ def test_a_crash_between_archive_and_commit_loses_and_doubles_nothing(
 
 
 class LyingStore(FolderStore):
-    """Gives other bytes back than it was given."""
+    """Gives other bytes of an archive back than it was given."""
 
     def open(self, name, offset=0, length=None):
         for block in super().open(name, offset, length):
-            yield block[:-9] + bytes(9)
+            yield block[:-9] + bytes(9) if name.startswith("archives/") else block
 
 
 def test_rows_stay_when_the_archive_does_not_read_back(conn, store, prove, delete):
