@@ -24,8 +24,10 @@ def shift(seconds: float) -> None:
     class Wrong(_real_datetime, metaclass=_AnyDatetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
-            return _real_datetime.fromtimestamp(_real_time() + seconds, tz)
+            return cls.fromtimestamp(_real_time() + seconds, tz)
 
+    # Beat pickles its schedule, and pickle looks classes up by name.
+    Wrong.__module__, Wrong.__qualname__ = "datetime", "datetime"
     time.time = lambda: _real_time() + seconds
     dt.datetime = Wrong  # type: ignore[misc]
 

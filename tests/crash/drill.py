@@ -114,7 +114,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
     with running_stack() as stack:
-        made = drill(stack, rounds=given.rounds, seed=given.seed, say=lambda one: click.echo(one))
+        made = drill(stack, rounds=given.rounds, seed=given.seed, say=click.echo)
     click.echo(told(made))
     return 0
 
