@@ -3,7 +3,7 @@ HOME_FOLDER := $(CURDIR)/.ocd
 VENV := $(CURDIR)/.venv
 OCD := env OCD_HOME=$(HOME_FOLDER) $(VENV)/bin/ocd
 
-.PHONY: help nightly test up down lint docs venv venv-dev
+.PHONY: help nightly test up down lint docs chaos drill mutants venv venv-dev
 help: ## Show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -24,6 +24,15 @@ lint: venv-dev ## Lint and type-check
 
 docs: venv-dev ## Write the generated reference pages
 	@$(VENV)/bin/python docs/generate.py
+
+chaos: venv-dev ## Kill everything at random for ten minutes; count what was lost or doubled
+	@$(VENV)/bin/python -m tests.crash.chaos $(or $(ARGS),--seed 1 --windows 200 --minutes 10)
+
+drill: venv-dev ## Take Redis away fifty times; time how long workers take to come back
+	@$(VENV)/bin/python -m tests.crash.drill $(or $(ARGS),--rounds 50 --seed 1)
+
+mutants: venv-dev ## Take out one safeguard at a time; its test has to fail (ARGS="--only A3")
+	@$(VENV)/bin/python -m tests.crash.mutants $(ARGS)
 
 venv:
 	@.ci/venv requirements.lock

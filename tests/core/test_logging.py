@@ -20,14 +20,17 @@ def root():
     logger.setLevel(level)
 
 
+def fail(password):
+    raise ValueError(f"{len(password)} characters")
+
+
 @pytest.mark.parametrize("log_format", ["console", "json"])
 def test_an_error_in_the_log_shows_no_variable(root, log_format):
     stream = io.StringIO()
     configure(log_format, "INFO", stream)
 
     try:
-        password = "hunter2-canary"
-        raise ValueError(f"{len(password)} characters")
+        fail("hunter2-canary")
     except ValueError:
         logging.getLogger("test").exception("it_failed")
 

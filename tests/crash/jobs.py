@@ -34,6 +34,21 @@ def batches(
     )
 
 
+@job(
+    "chaos.window",
+    queue="short",
+    effect="fenced",
+    cadence=SHORT,
+    can_backfill=True,
+    catch_up=all_up_to(1000),
+)
+def window(door: Door, batches: int = 8, rows: int = 5, pause_s: float = 0.15) -> Effects:
+    """Write batches of rows for every window of the schedule, slowly enough to be hit."""
+    return effects.write(
+        door.conn, run=door.run, batches=batches, rows=rows, pause_s=pause_s, gates=""
+    )
+
+
 @job("chaos.move", queue="short", effect="fenced", cadence=SHORT)
 def move(door: Door, gates: str = "") -> Effects:
     """Move rows from one table to another, each once."""
