@@ -187,8 +187,8 @@ def apply(mutant: Mutant, root: Path) -> None:
     path.write_text(path.read_text().replace(mutant.text, mutant.instead))
 
 
-def is_killed(mutant: Mutant) -> bool:
-    """Whether the test fails on a copy of the tree with this mutant."""
+def killed_by(mutant: Mutant) -> str | None:
+    """Return what the test says when it fails on a copy of the tree with this mutant; None when it passes."""
     with tempfile.TemporaryDirectory(prefix="ocd-mutant-") as folder:
         root = Path(folder)
         root.chmod(0o711)
@@ -198,12 +198,13 @@ def is_killed(mutant: Mutant) -> bool:
         apply(mutant, root)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-x", "-p", "no:randomly", "-p", "no:cacheprovider",
-             f"--timeout={TIMEOUT_S}", f"tests/crash/{mutant.test}"],
+             f"--timeout={TIMEOUT_S}", "--tb=short", f"tests/crash/{mutant.test}"],
             cwd=root, env=dict(os.environ) | {"PYTHONPATH": str(root)}, capture_output=True, text=True,
         )  # fmt: skip
         # 1 is a failed test; anything else says nothing about the promise.
         assert done.returncode in {0, 1}, done.stdout + done.stderr
-        return done.returncode == 1
+        failures = [line for line in done.stdout.splitlines() if line.startswith("E ")]
+        return (failures or ["ended"])[0][1:].strip() if done.returncode else None
 
 
 def main(arguments: list[str]) -> int:
@@ -215,10 +216,12 @@ def main(arguments: list[str]) -> int:
     for mutant in MUTANTS:
         if given.only in {None, mutant.promise}:
             started = time.monotonic()
-            killed = is_killed(mutant)
-            survived += not killed
-            word = "killed" if killed else "SURVIVED"
-            click.echo(f"{mutant.promise:4} {word:9} {time.monotonic() - started:5.1f} s  {mutant.what}")  # fmt: skip
+            said = killed_by(mutant)
+            survived += said is None
+            word = "SURVIVED" if said is None else "killed"
+            took_s = time.monotonic() - started
+            click.echo(f"{mutant.promise:4} {word:9} {took_s:5.1f} s  {mutant.what}")
+            click.echo(f"{'':24} {(said or '')[:110]}")
     click.echo(f"{survived} survived")
     return int(survived > 0)
 

@@ -87,10 +87,6 @@ class Process:
         self.signal_group(signal.SIGKILL)
         self.popen.wait(10)
 
-    def kill_parent(self) -> None:
-        self.popen.kill()
-        self.popen.wait(10)
-
     def freeze(self) -> None:
         self.signal_group(signal.SIGSTOP)
 

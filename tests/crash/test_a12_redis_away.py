@@ -7,7 +7,7 @@ from tests.crash.drill import WITHIN_S, drill
 
 def test_a12_the_canary_is_heard_again_soon_after_redis_is_back(stack):
     """A short drill; `make drill` is the long one."""
-    rounds = drill(stack, rounds=3, seed=3, longest_s=5)
+    rounds = drill(stack, rounds=3, seed=3, longest_s=4)
 
     assert [one.is_busy for one in rounds] == [False, True, False]
     assert all(one.recovered_s <= WITHIN_S for one in rounds)

@@ -56,31 +56,37 @@ def test_a_forged_message_is_refused_in_words_and_changes_nothing(ledger):
     assert len(stack.effects(ids["DONE"])) == 50
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"no json at all",
-        b"{}",
-        b'{"body": 1, "headers": null, "properties": {}}',
-        json.dumps(
-            {"body": "gASVAAAAAAA=", "content-type": "application/x-python-serialize", "content-encoding": "binary",
-             "headers": {"id": "x", "task": "chaos.batches"},
-             "properties": {"delivery_tag": "1", "delivery_info": {}, "body_encoding": "base64"}}
-        ).encode(),
-    ],
-    ids=["bytes", "empty", "shape", "pickle"],
-)  # fmt: skip
-def test_garbage_in_a_queue_costs_a_restart_at_most(stack, content):
-    """What is no JSON at all ends a worker of Celery; its supervisor starts the next one."""
+PICKLE = {
+    "body": "gASVAAAAAAA=",
+    "content-type": "application/x-python-serialize",
+    "content-encoding": "binary",
+    "headers": {"id": "x", "task": "chaos.batches"},
+    "properties": {"delivery_tag": "1", "delivery_info": {}, "body_encoding": "base64"},
+}
+GARBAGE = [
+    json.dumps(PICKLE).encode(),
+    b"{}",
+    b'{"body": 1, "headers": null, "properties": {}}',
+    b"no json at all",
+]
+
+
+def test_garbage_in_a_queue_costs_a_restart_at_most(stack):
+    """What is no message of Celery's ends a worker; its supervisor starts the next one."""
     worker = stack.worker(**QUIET)
-    stack.client().lpush("ocd:short", content)
-    run_id = stack.start_run("chaos.batches")
 
-    until(lambda: stack.state(run_id) == "done" or not worker.is_alive(), "the garbage is read")
-    if not worker.is_alive():
-        stack.worker("next", **QUIET)
-
-    stack.wait_for_state(run_id, "done")
+    for number, content in enumerate(GARBAGE):
+        stack.client().lpush("ocd:short", content)
+        run_id = stack.start_run("chaos.batches", number)
+        until(
+            lambda run_id=run_id, worker=worker: (
+                stack.state(run_id) == "done" or not worker.is_alive()
+            ),
+            "the garbage is read",
+        )
+        if not worker.is_alive():
+            worker = stack.worker(f"after{number}", **QUIET)
+        stack.wait_for_state(run_id, "done")
 
 
 def test_a_run_of_a_job_that_is_gone_is_refused_after_the_grace_and_never_sent(stack):
@@ -101,37 +107,34 @@ def test_a_run_of_a_job_that_is_gone_is_refused_after_the_grace_and_never_sent(s
     assert worker.count("job_unknown") == 1
 
 
-@pytest.mark.parametrize(
-    ("held", "reached"),
-    [
-        ({}, {"count": 1, "is_loud": False, "ratio": 0.5, "word": ""}),
-        ({"count": "7", "is_loud": "true", "ratio": "2", "word": 5}, {"count": 7, "is_loud": True, "ratio": 2.0, "word": "5"}),
-        ({"removed": "x", "count": 3}, {"count": 3, "is_loud": False, "ratio": 0.5, "word": ""}),
-    ],
-    ids=["added", "other type", "removed"],
-)  # fmt: skip
-def test_arguments_of_an_older_version_are_converted(stack, held, reached):
+OLD_ARGUMENTS = [
+    ({}, {"count": 1, "is_loud": False, "ratio": 0.5, "word": ""}),
+    (
+        {"count": "7", "is_loud": "true", "ratio": "2", "word": 5},
+        {"count": 7, "is_loud": True, "ratio": 2.0, "word": "5"},
+    ),
+    ({"removed": "x", "count": 3}, {"count": 3, "is_loud": False, "ratio": 0.5, "word": ""}),
+]
+WRONG_ARGUMENTS = [
+    {"count": "seven"},
+    {"count": None},
+    {"count": {"a": 1}},
+    {"is_loud": "perhaps"},
+    {"ratio": [1]},
+]
+
+
+def test_arguments_of_an_older_version_are_converted_or_fail_the_run_in_words(stack):
     stack.worker(**QUIET)
 
-    run_id = stack.start_run("chaos.echo", **held)
-    stack.wait_for_state(run_id, "done")
+    good = [stack.start_run("chaos.echo", n, **held) for n, (held, _) in enumerate(OLD_ARGUMENTS)]
+    bad = [stack.start_run("chaos.echo", 50 + n, **held) for n, held in enumerate(WRONG_ARGUMENTS)]
+    for run_id in [*good, *bad]:
+        stack.wait_for_end(run_id)
 
-    assert json.loads(stack.value("select customer from chaos_effect")) == reached
-
-
-@pytest.mark.parametrize(
-    "held",
-    [{"count": "seven"}, {"count": None}, {"is_loud": "perhaps"}, {"ratio": [1]}, {"count": {"a": 1}}],
-    ids=str,
-)  # fmt: skip
-def test_arguments_that_cannot_be_converted_fail_the_run_in_words(stack, held):
-    stack.worker(**QUIET)
-
-    run_id = stack.start_run("chaos.echo", **held)
-    stack.wait_for_state(run_id, "failed")
-
-    run = stack.run(run_id)
-    (name,) = held
-    assert run["error_class"] == "ConfigError"
-    assert run["error_message"].startswith(f"--{name}: expected ")
-    assert stack.value("select count(*) from chaos_effect") == 0
+    reached = stack.rows("select customer from chaos_effect order by run_id")
+    assert [json.loads(row[0]) for row in reached] == [wanted for _, wanted in OLD_ARGUMENTS]
+    for run_id, held in zip(bad, WRONG_ARGUMENTS, strict=True):
+        run = stack.run(run_id)
+        assert (run["state"], run["error_class"]) == ("failed", "ConfigError")
+        assert run["error_message"].startswith(f"--{next(iter(held))}: expected ")
