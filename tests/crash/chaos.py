@@ -117,8 +117,6 @@ class Chaos:
     def _put_off(self, seconds: float, deed: Callable[[], None]) -> None:
         self._later.append((time.monotonic() + seconds, deed))
 
-    # Troubles
-
     def _kill_worker(self) -> str:
         worker = self.dice.choice(self.workers)
         worker.kill()
@@ -170,8 +168,6 @@ class Chaos:
     def _restart_postgres(self) -> str:
         self.stack.restart_postgres()
         return ""
-
-    # What a supervisor and an operator do
 
     def _supervise(self) -> None:
         """Start what died; a worker that a database being away kept from starting as well."""

@@ -54,8 +54,6 @@ class Servers:
         shutil.rmtree(self.base, ignore_errors=True)
         shutil.rmtree(base, ignore_errors=True)
 
-    # SQL
-
     def rows(self, statement: str, *values: Any) -> list[Any]:
         """Return what a query of the superuser gives, over a server's restart too."""
         for is_last in (False, True):
@@ -81,8 +79,6 @@ class Servers:
             with suppress(psycopg.Error):
                 self._conn.close()
             self._conn = None
-
-    # Mishaps
 
     def superuser_url(self) -> str:
         url = psycopg.conninfo.conninfo_to_dict(self.postgres.url("owner"))
@@ -153,8 +149,6 @@ class Servers:
         """Start PostgreSQL, answering again."""
         (self.postgres._cluster().data / "postgresql.auto.conf").write_text("")
         self.postgres.start()
-
-    # Places to wait at
 
     @contextmanager
     def gate(self, number: int) -> Iterator[Gate]:
