@@ -3,9 +3,10 @@
 -- long queue costs a few messages a run, not one a minute. A second message does no harm.
 -- Returns: one row (id) per run to send, longest overdue first, at most :limit.
 -- Leans on: run_publish_idx.
+-- The bound is statement_timestamp(): a volatile clock_timestamp() would be asked row by row, for the whole index.
 with unsent as (
   select id from ocd.run
-  where state = 'queued' and publish_at <= clock_timestamp() - make_interval(secs => :stale_s)
+  where state = 'queued' and publish_at <= statement_timestamp() - make_interval(secs => :stale_s)
   order by publish_at
   limit :limit
   for update skip locked
