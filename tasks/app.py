@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ocd.core import logging as ocd_logging
 from ocd.core.broker import KEY_PREFIX
-from ocd.core.db import close_engines, forget_engines
+from ocd.core.db import close_engines
 from tasks import runtime
 from tasks.timer import SweepTimer
 
@@ -99,12 +99,8 @@ def _log(**_: Any) -> None:
 
 def _check_schema(**_: Any) -> None:
     """Refuse to start on a database of another revision; raises SchemaMismatch."""
-    runtime.engine("worker")
+    runtime.engine()
     close_engines()  # no connection may live over the fork
-
-
-def _after_fork(**_: Any) -> None:
-    forget_engines()
 
 
 def _reconcile_at_start(**_: Any) -> None:
@@ -126,6 +122,5 @@ def _drain(**_: Any) -> None:
 # Plain calls, not decorators: Celery has no types, and a decorated function would lose its own.
 signals.setup_logging.connect(_log)
 signals.worker_init.connect(_check_schema)
-signals.worker_process_init.connect(_after_fork)
 signals.worker_ready.connect(_reconcile_at_start)
 signals.worker_shutting_down.connect(_drain)

@@ -30,6 +30,7 @@ from ocd.core.errors import (
 from ocd.ledger import backfills, claims, enqueue, history, loglines
 from ocd.ledger.claims import Ended, Ending
 from ocd.ledger.evidence import Report, to_evidence
+from ocd.ledger.loglines import Lines
 from ocd.ledger.run import Run
 from ocd.ledger.states import MAX_ATTEMPTS, State
 from tasks import runtime
@@ -126,7 +127,7 @@ def _attempt(job: Job[Any, Any], run: Run) -> tuple[Ending | None, Any, list[int
     engine = runtime.engine()
     with (
         structlog.contextvars.bound_contextvars(run=run.id, job=run.job),
-        loglines.kept(engine, run.id, run.fence),
+        loglines.kept(engine, run.id, run.fence) as lines,
     ):
         log.info(
             "attempt_started",
@@ -136,7 +137,7 @@ def _attempt(job: Job[Any, Any], run: Run) -> tuple[Ending | None, Any, list[int
             result = _call(job, run)
         ending = _ending(run, result)
         _log_ending(ending)
-    ended = _end(run, ending)
+        ended = _end(run, ending, lines)
     if ended is None:
         log.warning("lease_lost", extra={"run": run.id, "fence": run.fence})
         return None, result, []
@@ -146,7 +147,7 @@ def _attempt(job: Job[Any, Any], run: Run) -> tuple[Ending | None, Any, list[int
     return ending, result, [*ended.ready, *_let_go(ended), *goes_on]
 
 
-def _end(run: Run, ending: Ending) -> Ended | None:
+def _end(run: Run, ending: Ending, lines: Lines) -> Ended | None:
     """Record the ending, however long the database is away; None when another worker holds the run.
 
     A commit whose answer never came is not guessed at: the ledger is asked whether it arrived.
@@ -154,22 +155,28 @@ def _end(run: Run, ending: Ending) -> Ended | None:
     deadline = time.monotonic() + END_PATIENCE_S
     while True:
         try:
-            return _record(run, ending)
+            return _record(run, ending, lines)
         except DBAPIError as error:
             known = redacted(error)
+            if not isinstance(known, SourceUnavailable) and lines.forget():
+                continue  # lines that the database refuses must not cost the run its ending
             if not isinstance(known, SourceUnavailable) or time.monotonic() > deadline:
                 raise RunFailed(f"{type(known).__name__}: {known.message}") from None
             log.warning("ending_waits_for_database", extra={"run": run.id})
             time.sleep(1)
 
 
-def _record(run: Run, ending: Ending) -> Ended | None:
+def _record(run: Run, ending: Ending, lines: Lines) -> Ended | None:
+    ended: Ended | None
     try:
         with runtime.engine().begin() as conn:
-            return claims.finish(conn, run, ending)
+            ended = claims.finish(conn, run, ending, lines.pending())
     except LeaseLost:
         with runtime.engine().connect() as conn:
-            return claims.recorded(conn, run, ending)
+            ended = claims.recorded(conn, run, ending)
+    if ended is not None:
+        lines.forget()
+    return ended
 
 
 def _let_go(ended: Ended) -> list[int]:

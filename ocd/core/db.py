@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from typing import Any
 
+import psycopg
 from psycopg import errors as pg
-from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, make_url, text
-from sqlalchemy.exc import DBAPIError
+from psycopg.rows import namedtuple_row
+from sqlalchemy import (
+    URL,
+    Connection,
+    Dialect,
+    Engine,
+    NullPool,
+    TextClause,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from ocd.core.errors import ConfigError, OcdError, SourceUnavailable
 
-_engines: dict[tuple[int, str], Engine] = {}
+#: A pooled connection that was used this recently is not asked whether it still stands.
+TRUST_S = 1.0
+
+#: Engines by URL and application, each with the process that its connections belong to.
+_engines: dict[str, tuple[int, Engine]] = {}
 
 
 def sqlalchemy_url(url: str) -> URL:
@@ -25,12 +46,17 @@ def engine_for(url: str, application: str) -> Engine:
 
     Pools hold one connection (a prefork child does one job at a time) and one to spare for the
     lease. Behind a transaction pooler (port 6543, Supabase's convention) nothing is pooled or
-    prepared here. Keyed by process id, so that a forked child never touches its parent's sockets.
+    prepared here. A forked child takes over what its parent's engine knows of the server, and none
+    of its sockets.
     """
-    key = (os.getpid(), f"{url} {application}")
-    if key not in _engines:
-        _engines[key] = _new_engine(sqlalchemy_url(url), application)
-    return _engines[key]
+    key, mine = f"{url} {application}", os.getpid()
+    pid, engine = _engines.get(key, (mine, None))
+    if engine is None:
+        engine = _new_engine(sqlalchemy_url(url), application)
+    elif pid != mine:
+        engine.dispose(close=False)
+    _engines[key] = (mine, engine)
+    return engine
 
 
 def _new_engine(url: URL, application: str) -> Engine:
@@ -43,15 +69,81 @@ def _new_engine(url: URL, application: str) -> Engine:
         arguments["prepare_threshold"] = None
         return create_engine(url, poolclass=NullPool, connect_args=arguments, hide_parameters=True)
     arguments["options"] = "-c timezone=UTC -c idle_in_transaction_session_timeout=600000"
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=1,
         max_overflow=2,
-        pool_pre_ping=True,
         pool_recycle=900,
         connect_args=arguments,
         hide_parameters=True,  # an error's text may end in a log; a parameter may be a row's value
     )
+    _ping_after_rest(engine)
+    return engine
+
+
+def _ping_after_rest(engine: Engine) -> None:
+    """Ask a pooled connection that rested whether it still stands; a dead one is replaced unseen.
+
+    Not at every check-out, as `pool_pre_ping` does: an attempt takes a connection several times in a
+    row, and each question is a round trip.
+    """
+
+    def rest(_: Any, record: Any) -> None:
+        record.info["rested_at"] = time.monotonic()
+
+    def ping(dbapi_connection: Any, record: Any, _: Any) -> None:
+        rested_at = record.info.get("rested_at")
+        if rested_at is None or time.monotonic() - rested_at < TRUST_S:
+            return
+        try:
+            engine.dialect.do_ping(dbapi_connection)
+        except psycopg.OperationalError as error:
+            raise InvalidatePoolError from error
+
+    event.listen(engine, "checkin", rest)
+    event.listen(engine, "checkout", ping)
+
+
+@contextmanager
+def autocommit(engine: Engine) -> Iterator[Connection]:
+    """Connect for statements of `on_driver` that are a transaction each, without BEGIN and COMMIT around them."""
+    with engine.connect() as conn:
+        driver = _driver_of(conn)
+        driver.autocommit = True
+        try:
+            yield conn
+        finally:
+            if not driver.closed:
+                driver.autocommit = False
+
+
+def on_driver(
+    conn: Connection, statement: TextClause, parameters: Mapping[str, Any]
+) -> psycopg.Cursor[Any]:
+    """Run a statement by the driver itself, in the transaction of `conn`; rows are named tuples.
+
+    For the few statements that every attempt makes: SQLAlchemy describes the result of a text statement
+    anew each time, which costs more than the statement. Errors are SQLAlchemy's, as everywhere.
+    """
+    driver = _driver_of(conn)
+    try:
+        cursor = driver.cursor(row_factory=namedtuple_row)
+        return cursor.execute(_driver_sql(statement, conn.dialect), parameters)
+    except psycopg.Error as error:
+        if driver.closed:
+            conn.invalidate(error)
+        raise DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True) from error
+
+
+def _driver_of(conn: Connection) -> psycopg.Connection[Any]:
+    driver = conn.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the only driver we name
+    return driver
+
+
+@cache
+def _driver_sql(statement: TextClause, dialect: Dialect) -> bytes:
+    return str(statement.compile(dialect=dialect)).encode()
 
 
 def now_of(conn: Connection) -> datetime:
@@ -61,17 +153,11 @@ def now_of(conn: Connection) -> datetime:
     return found
 
 
-def forget_engines() -> None:
-    """Drop engines inherited over a fork without closing the parent's sockets."""
-    for engine in _engines.values():
-        engine.dispose(close=False)
-    _engines.clear()
-
-
 def close_engines() -> None:
-    """Close this process's connections."""
-    for key in [key for key in _engines if key[0] == os.getpid()]:
-        _engines.pop(key).dispose()
+    """Close this process's connections; whoever asks for an engine again gets new ones."""
+    for pid, engine in _engines.values():
+        if pid == os.getpid():
+            engine.dispose()
 
 
 def redacted(error: DBAPIError | pg.Error) -> OcdError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from ocd.core.db import autocommit, on_driver
 from ocd.core.errors import LeaseLost
 from ocd.core.sqlfiles import statement
 from ocd.ledger import incidents
@@ -42,8 +43,9 @@ def claim(engine: Engine, run_id: int, *, job: str, worker: str, lease_s: float)
     """Take the run; None when it is done, held by another, not due yet, of another job, or unknown. Commits."""
     if not 0 < run_id <= MAX_ID:
         return None
-    with engine.begin() as conn:
-        row = conn.execute(
+    with autocommit(engine) as conn:
+        row = on_driver(
+            conn,
             _CLAIM,
             {
                 "id": run_id,
@@ -52,7 +54,7 @@ def claim(engine: Engine, run_id: int, *, job: str, worker: str, lease_s: float)
                 "lease_s": lease_s,
                 "max_attempts": MAX_ATTEMPTS,
             },
-        ).first()
+        ).fetchone()
     if row is None:
         return None
     return Run(
@@ -79,13 +81,15 @@ class Ended:
     backfill_id: int | None = None
 
 
-def finish(conn: Connection, run: Run, ending: Ending) -> Ended:
+def finish(conn: Connection, run: Run, ending: Ending, lines: str | None = None) -> Ended:
     """End the attempt; the runs that became ready by it are in the answer. The caller commits.
 
-    Opens an incident where a real run ended badly, closes those that a done one mends.
+    Opens an incident where a real run ended badly, closes those that a done one mends. `lines`: what the
+    attempt logged last, as `loglines` collects it.
     Raises LeaseLost when another worker holds the run now.
     """
-    row = conn.execute(
+    row = on_driver(
+        conn,
         _FINISH,
         {
             "id": run.id,
@@ -98,8 +102,9 @@ def finish(conn: Connection, run: Run, ending: Ending) -> Ended:
             "error_message": ending.error_message,
             "traceback": ending.traceback,
             "delay_s": ending.delay_s,
+            "lines": lines,
         },
-    ).first()
+    ).fetchone()
     if row is None:
         raise LeaseLost(
             f"run {run.id}: fence {run.fence} is no longer the newest; its outcome is not recorded"

@@ -10,22 +10,23 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from ocd.core.db import autocommit, on_driver
 from ocd.core.logging import extra_fields
+from ocd.core.sqlfiles import statement
 
 #: A run that logs more than this keeps the first lines and says how many were dropped.
 MAX_LINES = 2000
 FLUSH_EVERY_S = 1.0
 
-_INSERT = text("""
-    insert into ocd.log_line (run_id, fence, at, level, event, fields)
-    values (:run_id, :fence, :at, :level, :event, cast(:fields as jsonb))
-""")
+_ADD = statement(__file__, "add_log_lines.sql")
 
 
-class _Collector(logging.Handler):
+class Lines(logging.Handler):
+    """Collects what an attempt logs; writes it now and then, and leaves the last lines to its ending."""
+
     def __init__(self, engine: Engine, run_id: int, fence: int) -> None:
         super().__init__(logging.INFO)
         self._engine, self._run_id, self._fence = engine, run_id, fence
@@ -42,38 +43,58 @@ class _Collector(logging.Handler):
             return
         self._lines.append(
             {
-                "run_id": self._run_id,
-                "fence": self._fence,
-                "at": datetime.fromtimestamp(record.created, UTC),
+                "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
                 "level": record.levelname.lower(),
                 "event": record.getMessage(),
-                "fields": json.dumps(extra_fields(record), default=str),
+                "fields": extra_fields(record),
             }
         )
         if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
             self.flush()
 
     def flush(self) -> None:
-        if not self._lines:
+        """Write the collected lines, in a transaction of their own."""
+        lines = self.pending()
+        if not self.forget():
             return
-        lines, self._lines = self._lines, []
         self._flushed_at = time.monotonic()
         try:
-            with self._engine.begin() as conn:
-                conn.execute(_INSERT, lines)
+            with autocommit(self._engine) as conn:
+                on_driver(
+                    conn,
+                    _ADD,
+                    {
+                        "run_id": self._run_id,
+                        "fence": self._fence,
+                        "lines": lines,
+                    },
+                )
         except SQLAlchemyError:
             # The database is away: the same lines stand in the worker's own log.
             return
 
+    def pending(self) -> str | None:
+        """Return the lines that are not written yet, as JSON; None where there are none."""
+        return json.dumps(self._lines, default=str) if self._lines else None
+
+    def forget(self) -> bool:
+        """Forget the lines that are not written yet; returns whether there were any."""
+        had, self._lines = bool(self._lines), []
+        return had
+
 
 @contextmanager
-def kept(engine: Engine, run_id: int, fence: int) -> Iterator[None]:
-    """Keep what is logged in the body (INFO and above) as lines of the run."""
-    collector = _Collector(engine, run_id, fence)
+def kept(engine: Engine, run_id: int, fence: int) -> Iterator[Lines]:
+    """Keep what is logged in the body (INFO and above) as lines of the run.
+
+    Yields them: who writes the `pending` ones with the attempt's ending lets them be forgotten, and saves
+    a transaction.
+    """
+    lines = Lines(engine, run_id, fence)
     root = logging.getLogger()
-    root.addHandler(collector)
+    root.addHandler(lines)
     try:
-        yield
+        yield lines
     finally:
-        root.removeHandler(collector)
-        collector.flush()
+        root.removeHandler(lines)
+        lines.flush()

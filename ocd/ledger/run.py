@@ -6,12 +6,13 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from ocd.core.errors import LeaseLost, RunCancelled, RunDrained
 from ocd.core.sqlfiles import statement
@@ -21,6 +22,8 @@ _ADVANCE = statement(__file__, "advance_run.sql")
 
 #: Progress is shown at most this often; each write renews the lease as well.
 PROGRESS_EVERY_S = 1.0
+#: How often this process looks whether a lease is to be renewed: well within a third of the shortest one.
+LEASE_LOOK_S = 0.1
 
 
 @dataclass
@@ -60,7 +63,6 @@ class Run:
     checkpoint: dict[str, Any] | None = None
     report_progress: Callable[[str], None] = lambda text: None
     is_draining: Callable[[], bool] = lambda: False
-    _stop: threading.Event = field(default_factory=threading.Event)
     _cancelled: bool = False
     _renewed_at: float = field(default_factory=time.monotonic)
     _shown_at: float = 0.0
@@ -136,25 +138,58 @@ class Run:
         A stopped or killed process stops renewing, so its run is taken over; work that hangs is
         bounded by Celery's time limits. The renewal never counts as progress.
         """
-        thread = threading.Thread(target=self._renew, name=f"lease-{self.id}", daemon=True)
-        thread.start()
+        _keeper.hold(self)
         try:
             yield
         finally:
-            self._stop.set()
-            thread.join(timeout=5)
+            _keeper.let_go(self)
 
-    def _renew(self) -> None:
-        from sqlalchemy.exc import SQLAlchemyError
+    def renew(self) -> None:
+        """Renew the lease where a third of it has passed since anything renewed it, or tried to."""
+        if time.monotonic() - self._renewed_at < self.lease_s / 3:
+            return
+        self._renewed_at = time.monotonic()
+        # Lost: the next batch finds out by itself. The database away: the lease may live when it is back.
+        with suppress(LeaseLost, SQLAlchemyError), self.engine.begin() as conn:
+            self._advance(conn, Batch())
 
-        every = self.lease_s / 3
-        while not self._stop.wait(every):
-            if time.monotonic() - self._renewed_at < every:
-                continue
-            try:
-                with self.engine.begin() as conn:
-                    self._advance(conn, Batch())
-            except LeaseLost:
-                return  # the next batch finds out by itself and rolls back
-            except SQLAlchemyError:
-                continue  # the database is away; the lease may still be alive when it is back
+
+class _Keeper:
+    """One thread per process that renews the leases of the runs it works on.
+
+    It looks now and then, and ends when there is nothing to hold: a thread for each run would cost a
+    short job as much as the statements that it needs.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[int, Run] = {}
+        self._thread: threading.Thread | None = None
+
+    def hold(self, run: Run) -> None:
+        with self._lock:
+            self._held[id(run)] = run
+            # A forked child inherits a thread that does not run in it.
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
+                self._thread.start()
+
+    def let_go(self, run: Run) -> None:
+        with self._lock:
+            del self._held[id(run)]
+
+    def _keep(self) -> None:
+        while held := self._look():
+            for run in held:
+                run.renew()
+
+    def _look(self) -> list[Run]:
+        time.sleep(LEASE_LOOK_S)
+        with self._lock:
+            held = list(self._held.values())
+            if not held:
+                self._thread = None
+            return held
+
+
+_keeper = _Keeper()

@@ -1,5 +1,6 @@
 -- Ends a run, or sends it back to the queue, or lets it wait, if the caller still holds the fence; notes it with
--- the attempt. A real run that is done closes what was wrong with its job, for its window and older ones.
+-- the attempt, and adds the lines that it logged last. A real run that is done closes what was wrong with its
+-- job, for its window and older ones.
 -- Returns: one row (is_followed: other runs wait for it, backfill_id); no row when the lease was lost.
 -- Leans on: run_pkey, attempt_run_fence_key, incident_open_job_idx, run_dependency_depends_on_idx.
 with ended as (
@@ -20,6 +21,10 @@ with ended as (
       error_message = cast(:error_message as text), traceback = cast(:traceback as text)
   from ended
   where a.run_id = ended.id and a.fence = ended.fence
+), logged as (
+  insert into ocd.log_line (run_id, fence, at, level, event, fields)
+  select ended.id, ended.fence, line.at, line.level, line.event, line.fields
+  from ended, jsonb_to_recordset(cast(:lines as jsonb)) as line (at timestamptz, level text, event text, fields jsonb)
 ), recovered as (
   update ocd.incident i set closed_at = clock_timestamp(), closed_by_run_id = ended.id
   from ended
