@@ -137,7 +137,7 @@ MUTANTS = (
     ),
     Mutant(
         "A10", "a commit without an answer counts as lost",
-        "tasks/attempt.py", "            return claims.recorded(conn, run, ending)\n", "            return None\n",
+        "tasks/attempt.py", "            ended = claims.recorded(conn, run, ending)\n", "            ended = None\n",
         "test_a10_truth.py::test_a10_an_ending_is_recorded_once_whatever_the_server_did_meanwhile[committed_unanswered]",
     ),
     Mutant(
