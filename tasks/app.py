@@ -59,6 +59,7 @@ def _configuration() -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,  # a short job never waits behind a long one in the same child
         "worker_max_tasks_per_child": 100,
         "worker_max_memory_per_child": 600_000,  # KiB
+        "worker_consumer": "tasks.consumer:PatientConsumer",
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # a late finish is harmless
