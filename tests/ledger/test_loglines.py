@@ -68,12 +68,8 @@ def test_a_long_body_has_its_lines_written_meanwhile(db, start_run, monkeypatch)
     assert [event for event, _ in written] == ["first", "second"]
 
 
-@pytest.mark.parametrize(
-    "event", ["nul \0 byte", "lone \ud800 surrogate"], ids=["nul", "surrogate"]
-)
-def test_lines_that_the_database_refuses_do_not_cost_the_run_its_ending(
-    db, start_run, monkeypatch, event
-):
+def test_lines_that_the_database_refuses_do_not_cost_the_run_its_ending(db, start_run, monkeypatch):
+    event = "nul \0 byte"
     monkeypatch.setattr(runtime, "engine", lambda: db.engine)
     run = start_run()
     with loglines.kept(db.engine, run.id, run.fence) as lines:
