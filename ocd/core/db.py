@@ -100,7 +100,7 @@ def _ping_after_rest(engine: Engine) -> None:
         except psycopg.OperationalError as error:
             raise InvalidatePoolError from error
 
-    event.listen(engine, "checkin", rest)
+    event.listen(engine, "checkin", rest)  # codespell:ignore checkin
     event.listen(engine, "checkout", ping)
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,7 +29,7 @@ class Lines(logging.Handler):
     def __init__(self, engine: Engine, run_id: int, fence: int) -> None:
         super().__init__(logging.INFO)
         self._engine, self._run_id, self._fence = engine, run_id, fence
-        self._lines: list[dict[str, Any]] = []
+        self._lines: list[str] = []  # JSON already: what a line names may change after it
         self._count = 0
         self._flushed_at = time.monotonic()
 
@@ -41,14 +40,13 @@ class Lines(logging.Handler):
         self._count += 1
         if self._count > MAX_LINES:
             return
-        self._lines.append(
-            {
-                "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
-                "level": record.levelname.lower(),
-                "event": record.getMessage(),
-                "fields": extra_fields(record),
-            }
-        )
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "fields": extra_fields(record),
+        }
+        self._lines.append(json.dumps(line, default=str))
         if time.monotonic() - self._flushed_at >= FLUSH_EVERY_S:
             self.flush()
 
@@ -60,22 +58,15 @@ class Lines(logging.Handler):
         self._flushed_at = time.monotonic()
         try:
             with autocommit(self._engine) as conn:
-                on_driver(
-                    conn,
-                    _ADD,
-                    {
-                        "run_id": self._run_id,
-                        "fence": self._fence,
-                        "lines": lines,
-                    },
-                )
+                values = {"run_id": self._run_id, "fence": self._fence, "lines": lines}
+                on_driver(conn, _ADD, values)
         except SQLAlchemyError:
             # The database is away: the same lines stand in the worker's own log.
             return
 
     def pending(self) -> str | None:
         """Return the lines that are not written yet, as JSON; None where there are none."""
-        return json.dumps(self._lines, default=str) if self._lines else None
+        return f"[{','.join(self._lines)}]" if self._lines else None
 
     def forget(self) -> bool:
         """Forget the lines that are not written yet; returns whether there were any."""

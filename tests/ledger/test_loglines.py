@@ -104,3 +104,14 @@ def test_an_ending_whose_answer_never_came_leaves_its_lines_once(db, start_run, 
 
     assert again is not None
     assert [event for event, _ in events_of(db, run)] == ["counted"]
+
+
+def test_a_line_says_what_was_true_when_it_was_logged(db, start_run):
+    run = start_run()
+    counts = {"rows": 1}
+
+    with loglines.kept(db.engine, run.id, run.fence):
+        log.info("counted", extra={"counts": counts})
+        counts["rows"] = 2
+
+    assert events_of(db, run) == [("counted", {"counts": {"rows": 1}})]
