@@ -3,7 +3,7 @@ HOME_FOLDER := $(CURDIR)/.ocd
 VENV := $(CURDIR)/.venv
 OCD := env OCD_HOME=$(HOME_FOLDER) $(VENV)/bin/ocd
 
-.PHONY: help nightly test up down lint docs chaos drill mutants venv venv-dev
+.PHONY: help nightly test bench up down lint docs chaos drill mutants venv venv-dev
 help: ## Show these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
@@ -12,6 +12,9 @@ nightly: venv ## Run tonight's jobs on this clone's own servers (KEEP=1 leaves t
 
 test: venv-dev ## Run the whole test suite on servers that it starts itself
 	@$(VENV)/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(ARGS)
+
+bench: venv-dev ## Measure what the ledger costs, on servers of its own (ARGS="--only worker")
+	@$(VENV)/bin/python -m benchmarks.ledger $(ARGS)
 
 up: venv ## Run everything in the foreground: PostgreSQL, Redis, worker, beat, Flower
 	@$(OCD) up
