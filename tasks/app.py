@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from ocd.core import logging as ocd_logging
 from ocd.core.broker import KEY_PREFIX
 from ocd.core.db import close_engines
-from tasks import runtime
+from tasks import broker, runtime
 from tasks.timer import SweepTimer
 
 #: A message is redelivered after this long without an acknowledgement: twice the hard time limit.
@@ -59,7 +59,6 @@ def _configuration() -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,  # a short job never waits behind a long one in the same child
         "worker_max_tasks_per_child": 100,
         "worker_max_memory_per_child": 600_000,  # KiB
-        "worker_consumer": "tasks.consumer:PatientConsumer",
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # a late finish is harmless
@@ -88,6 +87,7 @@ def _schedule() -> dict[str, Any]:
     return SCHEDULE | {"canary": SCHEDULE["canary"] | {"schedule": every}}
 
 
+broker.mend()
 app = Celery("ocd", include=["tasks.registry"])
 app.add_defaults(_configuration)
 app.steps["consumer"].add(SweepTimer)

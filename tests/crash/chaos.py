@@ -91,9 +91,13 @@ class Chaos:
         }
 
     def run(self, *, windows: int, seconds: float) -> Tally:
-        """Make trouble for so long and so many windows, then calm down, mend by hand, and count."""
+        """Make trouble for so long, of every kind, for so many windows; then calm down, mend and count."""
         deadline, deck = time.monotonic() + seconds, list[str]()
-        while time.monotonic() < deadline or self._count_windows() < windows:
+        while (
+            time.monotonic() < deadline
+            or len(self.tally.troubles) < len(self._troubles)
+            or self._count_windows() < windows
+        ):
             self._supervise()
             if not deck:
                 deck = self.dice.sample(list(self._troubles), k=len(self._troubles))

@@ -168,6 +168,14 @@ MUTANTS = (
         "test_a11_secrets.py::test_a11_no_planted_canary_is_told_anywhere",
     ),
     Mutant(
+        "A12",
+        "a channel does not tell that its connection is gone",
+        "tasks/broker.py",
+        "if self.connection is None or self.connection.client is None:",
+        "if False:",
+        "test_a12_redis_away.py::test_a12_an_acknowledgement_on_a_closed_connection_fails_as_a_lost_one",
+    ),
+    Mutant(
         "A12", "a job fails when its progress cannot be shown",
         "tasks/attempt.py", "except (OperationalError, RedisError, OSError) as error:\n        log.warning(\"progress_not_shown\"",
         "except ZeroDivisionError as error:\n        log.warning(\"progress_not_shown\"",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+from kombu import Connection
+
+from tasks import broker
 from tests.crash.drill import WITHIN_S, drill
 
 
@@ -26,3 +30,20 @@ def test_a12_a_running_job_goes_on_while_redis_is_away(stack):
     assert worker.count("progress_not_shown") >= 1
     assert stack.outcomes(run_id) == ["done"]
     assert len(stack.effects(run_id)) == 5 * 2
+
+
+def test_a12_an_acknowledgement_on_a_closed_connection_fails_as_a_lost_one(stack):
+    """Celery survives a lost connection, not an AttributeError."""
+    broker.mend()
+    options = {"global_keyprefix": "ocd:"}
+    stack.send("chaos.nobody")
+    with Connection(stack.redis_url, transport_options=options) as connection:
+        expected = connection.connection_errors
+        channel = connection.default_channel
+        message = channel.basic_get("short")
+        # What Celery does with a lost connection, and where kombu's closing may break off.
+        connection.collect()
+        channel._disconnect_pools()
+
+        with pytest.raises(expected):
+            message.ack()
