@@ -18,49 +18,57 @@ from tasks.publish import publish
 
 log = logging.getLogger(__name__)
 
-#: A Redis that does not hold this key lost whatever was in it.
+#: A Redis in which this key does not say `known` lost whatever was in it, and nobody made up for that yet.
 BROKER_MARK = f"{KEY_PREFIX}broker-mark"
 
 
-def reconcile_now(*, is_broker_new: bool = False) -> reconcile.Sweep:
-    """Repair the ledger, make up for missed windows, send what the broker lost, tell people what is wrong.
-
-    `is_broker_new`: somebody has looked already and found Redis empty; else this looks.
-    """
+def reconcile_now() -> reconcile.Sweep:
+    """Repair the ledger, make up for missed windows, send what the broker lost, tell people what is wrong."""
     from tasks.catch_up import catch_up
 
     sweep_scratch()
     settings = runtime.settings()
     catch_up()
+    is_broker_new = _is_broker_new()
     found = reconcile.sweep(
-        runtime.engine(),
-        publish,
-        is_broker_new=is_broker_new or _is_broker_new(),
-        stale_s=settings.reconcile_s,
+        runtime.engine(), publish, is_broker_new=is_broker_new, stale_s=settings.reconcile_s
     )
+    if is_broker_new:
+        _mark("known", xx=True)
     tell_people()
     return found
 
 
 def _is_broker_new() -> bool:
-    """Whether Redis came back empty since the last look; marks it. False where it does not answer."""
+    """Whether Redis came back empty and no sweep has made up for it. False where it does not answer.
+
+    The mark is set before the sweep and made `known` only behind it, where it is still there: a worker
+    that dies meanwhile, or a second wipe, is noticed by the next sweep.
+    """
+    return _mark("seen", nx=True) not in {None, b"known"}
+
+
+def _mark(value: str, **condition: bool) -> bytes | None:
+    """Set the mark under a condition and return what it says then; None where Redis does not answer."""
     try:
         with app.connection_for_write() as connection:
             # The transport's own client: it knows the URL, the password and the socket.
-            return bool(connection.default_channel.client.set(BROKER_MARK, "1", nx=True))
+            client = connection.default_channel.client
+            client.set(BROKER_MARK, value, **condition)
+            # kombu puts its prefix before the key of a SET, not of a GET.
+            found: bytes | None = client.get(client.global_keyprefix + BROKER_MARK)
+            return found
     except (OperationalError, RedisError, OSError):
-        return False
+        return None
 
 
 def _reconcile() -> str:
     # Every worker asks for a sweep; one in a period is enough.
     with runtime.engine().connect() as conn:
         age_s = reconcile.seconds_since_heard(conn, "reconciler")
-    is_broker_new = _is_broker_new()
-    if age_s is not None and age_s < runtime.settings().reconcile_s / 2 and not is_broker_new:
+    if age_s is not None and age_s < runtime.settings().reconcile_s / 2 and not _is_broker_new():
         return "swept already"
-    found = reconcile_now(is_broker_new=is_broker_new)
-    return ", ".join(f"{name} {count}" for name, count in found.counts().items())
+    return ", ".join(f"{name} {count}" for name, count in reconcile_now().counts().items())
 
 
 def _canary() -> str:

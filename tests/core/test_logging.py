@@ -9,6 +9,8 @@ import pytest
 
 from ocd.core.logging import configure
 
+PASSWORD = "hunter2-canary"
+
 
 @pytest.fixture
 def root():
@@ -30,7 +32,7 @@ def test_an_error_in_the_log_shows_no_variable(root, log_format):
     configure(log_format, "INFO", stream)
 
     try:
-        fail("hunter2-canary")
+        fail(PASSWORD)
     except ValueError:
         logging.getLogger("test").exception("it_failed")
 

@@ -101,6 +101,14 @@ MUTANTS = (
         "test_a06_redis_lost.py::test_a6_runs_ordered_while_no_worker_lived_survive_a_wiped_redis",
     ),
     Mutant(
+        "A6",
+        "who looks whether Redis is new makes it known",
+        "tasks/ledger.py",
+        '_mark("seen", nx=True) not in {None, b"known"}',
+        'bool(app.connection_for_write().default_channel.client.set(BROKER_MARK, "known", nx=True))',
+        "test_a06_redis_lost.py::test_a6_a_wipe_is_made_up_for_though_another_worker_swept_a_moment_ago",
+    ),
+    Mutant(
         "A7", "a window begins when it is asked for",
         "ocd/ledger/windows.py", "start = _EPOCH + (instant - _EPOCH) // self.length * self.length", "start = instant",
         "test_a07_beat.py::test_a7_two_beats_tick_twice_and_run_once_and_a_dead_one_leaves_no_gap",

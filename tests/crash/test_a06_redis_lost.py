@@ -20,6 +20,14 @@ def lose_its_files(stack):
     stack.redis.start()
 
 
+def wait_until_known(stack) -> None:
+    client = stack.client()
+    until(
+        lambda: [client.get(key) for key in client.keys("*broker-mark")] == [b"known"],
+        "the worker marked Redis as known",
+    )
+
+
 def order_long_ago(stack) -> list[int]:
     """Runs that have waited for an hour: their next message would be due in another hour."""
     runs = [stack.order("chaos.batches", window) for window in range(RUNS)]
@@ -32,7 +40,7 @@ def order_long_ago(stack) -> list[int]:
 @pytest.mark.parametrize("lose", [wipe_while_connected, lose_its_files])
 def test_a6_queued_runs_run_once_after_redis_lost_their_messages(stack, lose):
     stack.worker()
-    until(lambda: stack.client().keys("*broker-mark"), "the worker marked Redis as known")
+    wait_until_known(stack)
     runs = order_long_ago(stack)
 
     lose(stack)
@@ -40,6 +48,20 @@ def test_a6_queued_runs_run_once_after_redis_lost_their_messages(stack, lose):
 
     assert [stack.outcomes(run_id) for run_id in runs] == [["done"]] * RUNS
     assert [len(stack.effects(run_id)) for run_id in runs] == [50] * RUNS
+
+
+def test_a6_a_wipe_is_made_up_for_though_another_worker_swept_a_moment_ago(stack):
+    stack.worker()
+    wait_until_known(stack)
+    order_long_ago(stack)
+    # As another worker's sweep leaves it: every request finds that there was one already.
+    stack.run_sql(
+        "update ocd.heartbeat set beat_at = clock_timestamp() + interval '1 hour' where name = 'reconciler'"
+    )
+
+    stack.wipe_redis()
+
+    stack.wait_all_done()
 
 
 def test_a6_runs_ordered_while_no_worker_lived_survive_a_wiped_redis(stack):
