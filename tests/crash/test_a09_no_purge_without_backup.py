@@ -42,16 +42,14 @@ def start_worker(stack) -> None:
     stack.worker(OCD_PURGE_ENABLED="true", OCD_LEASE_S="10", OCD_RECONCILE_S="60")
 
 
-@pytest.fixture(scope="module")
-def proved(servers):
+@pytest.fixture
+def proved(stack):
     """A stack with old rows, whose backup was verified."""
-    servers.reset()
-    add_old_rows(servers)
-    start_worker(servers)
-    assert run_to_end(servers, "lifecycle.backup")["state"] == "done"
-    assert run_to_end(servers, "lifecycle.verify")["state"] == "done"
-    yield servers
-    servers.end_processes()
+    add_old_rows(stack)
+    start_worker(stack)
+    assert run_to_end(stack, "lifecycle.backup")["state"] == "done"
+    assert run_to_end(stack, "lifecycle.verify")["state"] == "done"
+    return stack
 
 
 def copy_of(stack):
