@@ -21,7 +21,7 @@ def _with_retention() -> tuple[str, ...]:
 
 @job("lifecycle.backup", queue="long", effect="idempotent")
 def backup(door: Door) -> backups.BackupReport:
-    """Copy the agent tables from one snapshot into the artifact store."""
+    """Copy every table that is backed up from one snapshot into the artifact store."""
     return backups.backup(
         door.conn, run=door.run, store=door.store, keeper=door.keeper, now=door.now
     )

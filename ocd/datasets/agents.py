@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ocd.datasets.facts import Column, Dataset, Pii, Retention, RetentionRule
+from ocd.datasets.access import CHANGE, READ, SERVICES
+from ocd.datasets.columns import CONVERSATION_ID, CREATED_AT, ID, UPDATED_AT
+from ocd.datasets.facts import (
+    Access,
+    Column,
+    Dataset,
+    Feed,
+    Pii,
+    Retention,
+    RetentionRule,
+    Scope,
+)
 
 #: All agent rows are kept this long after they are settled.
 WINDOW = timedelta(days=30)
@@ -16,24 +27,12 @@ EXCEPTION_WINDOW = timedelta(days=180)
 #: An answer slower than this is slow; exactly this is not.
 SLOW_MS = 200
 
-_ID = Column("id", "bigint", "Identity.", nullable=False)
-_CONVERSATION = Column(
-    "conversation_id", "text", "Chatwoot conversation this belongs to.", Pii.ID, nullable=False
-)
-_CREATED = Column(
-    "created_at",
-    "timestamp with time zone",
-    "When the row was written.",
-    nullable=False,
-    default="now()",
-)
-_UPDATED = Column(
-    "updated_at",
-    "timestamp with time zone",
-    "Last change of the row; kept by a trigger.",
-    nullable=False,
-    default="now()",
-)
+#: Agents write all day; two days of silence means that something stands still.
+FRESH_WITHIN = timedelta(days=2)
+_FEED = Feed(("agents",), FRESH_WITHIN)
+_OWN = Access("authenticated", READ, Scope.CONVERSATION)
+#: What a judge fills in; the draft itself is never changed.
+_JUDGEMENT = ("safe_to_send", "labels", "rubric", "annotator", "notes")
 
 AGENT_APPROVALS = Dataset(
     name="agent_approvals",
@@ -44,8 +43,8 @@ AGENT_APPROVALS = Dataset(
     key="id",
     event_time="created_at",
     columns=(
-        _ID,
-        _CONVERSATION,
+        ID,
+        CONVERSATION_ID,
         Column(
             "serialized",
             "jsonb",
@@ -60,7 +59,7 @@ AGENT_APPROVALS = Dataset(
             Pii.TEXT,
             default="'[]'::jsonb",
         ),
-        _CREATED,
+        CREATED_AT,
         Column("approved_by", "text", "Who approved or rejected.", Pii.DIRECT),
         Column(
             "status",
@@ -69,7 +68,7 @@ AGENT_APPROVALS = Dataset(
             nullable=False,
             default="'pending'",
         ),
-        _UPDATED,
+        UPDATED_AT,
         Column(
             "resolved_at",
             "timestamp with time zone",
@@ -86,6 +85,8 @@ AGENT_APPROVALS = Dataset(
         )
     ),
     is_backed_up=True,
+    access=(*SERVICES, _OWN, Access("operator_readonly", READ)),
+    feed=_FEED,
 )
 
 AGENT_FEEDBACK = Dataset(
@@ -97,8 +98,8 @@ AGENT_FEEDBACK = Dataset(
     key="id",
     event_time="created_at",
     columns=(
-        _ID,
-        _CONVERSATION,
+        ID,
+        CONVERSATION_ID,
         Column("input_text", "text", "What the customer wrote.", Pii.TEXT, nullable=False),
         Column("model_draft", "text", "What the agent proposed.", Pii.TEXT, nullable=False),
         Column("safe_to_send", "boolean", "Judgement; null until someone looked."),
@@ -121,8 +122,8 @@ AGENT_FEEDBACK = Dataset(
             nullable=False,
             default="'{}'::jsonb",
         ),
-        _CREATED,
-        _UPDATED,
+        CREATED_AT,
+        UPDATED_AT,
     ),
     retention=Retention(
         (
@@ -132,6 +133,15 @@ AGENT_FEEDBACK = Dataset(
         )
     ),
     is_backed_up=True,
+    access=(
+        *SERVICES,
+        _OWN,
+        Access("annotator", READ),
+        Access("annotator", CHANGE, Scope.SIGNED, _JUDGEMENT),
+        Access("qa_team", READ),
+        Access("qa_team", CHANGE, Scope.SIGNED, _JUDGEMENT),
+    ),
+    feed=_FEED,
 )
 
 AGENT_QUERIES = Dataset(
@@ -143,10 +153,10 @@ AGENT_QUERIES = Dataset(
     key="id",
     event_time="created_at",
     columns=(
-        _ID,
+        ID,
         Column("query", "text", "The question.", Pii.TEXT, nullable=False),
         Column("result", "jsonb", "The answer.", Pii.TEXT, nullable=False),
-        _CONVERSATION,
+        CONVERSATION_ID,
         Column("agent", "text", "Agent that asked.", nullable=False),
         Column("approved", "boolean", "Judgement; null until someone looked."),
         Column(
@@ -157,8 +167,8 @@ AGENT_QUERIES = Dataset(
             default="false",
         ),
         Column("latency_ms", "integer", "Time to answer, milliseconds."),
-        _CREATED,
-        _UPDATED,
+        CREATED_AT,
+        UPDATED_AT,
     ),
     retention=Retention(
         (
@@ -169,4 +179,12 @@ AGENT_QUERIES = Dataset(
         )
     ),
     is_backed_up=True,
+    access=(
+        *SERVICES,
+        _OWN,
+        Access("monitoring_team", READ),
+        Access("operator_readonly", READ),
+        Access("qa_team", READ),
+    ),
+    feed=_FEED,
 )

@@ -49,9 +49,55 @@ class Retention:
     rules: tuple[RetentionRule, ...]
 
 
+class Verb(StrEnum):
+    """What a role may do to rows."""
+
+    SELECT = "select"
+    INSERT = "insert"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Scope(StrEnum):
+    """Which rows a right is about; `ocd.datasets.access` says each as a condition."""
+
+    ALL = "every row"
+    CONVERSATION = "own conversation"
+    DECISIONS = "own decision scope"
+    PROJECT = "own project"
+    REQUEST = "own request"
+    SHOP = "own shop"
+    SIGNED = "every row, signed with the own name"
+    UNDECIDED = "rows that nobody decided about"
+
+
+@dataclass(frozen=True)
+class Access:
+    """`role` may do `verbs` to the rows in `scope`; what no entry grants, nobody may.
+
+    `columns` narrows inserts and updates to these columns; empty: every column.
+    """
+
+    role: str
+    verbs: tuple[Verb, ...]
+    scope: Scope = Scope.ALL
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What fills a table: other datasets or outside systems, and how old its newest row may get.
+
+    `fresh_within=None`: rows come when they come, so silence means nothing.
+    """
+
+    inputs: tuple[str, ...]
+    fresh_within: timedelta | None = None
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """Facts about one table. `retention=None`: kept for ever."""
+    """Facts about one table. `retention=None`: kept for ever; `access=()`: nobody but its owner."""
 
     name: str
     table: str  # schema-qualified
@@ -63,6 +109,8 @@ class Dataset:
     columns: tuple[Column, ...]
     retention: Retention | None = None
     is_backed_up: bool = False
+    access: tuple[Access, ...] = ()
+    feed: Feed | None = None
 
     @property
     def schema(self) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ocd.datasets.facts import Column, Dataset, Retention, RetentionRule
+from ocd.datasets.access import READ
+from ocd.datasets.facts import Access, Column, Dataset, Feed, Retention, RetentionRule, Verb
 
 #: As long as agents' work is audited: domain owners keep audit trails 90 days.
 DETAIL_WINDOW = timedelta(days=90)
@@ -46,6 +47,8 @@ ATTEMPT = Dataset(
         )
     ),
     is_backed_up=True,
+    access=(Access("ocd_worker", tuple(Verb)), Access("ocd_reader", READ)),
+    feed=Feed(("workers",)),
 )
 
 LOG_LINE = Dataset(
@@ -73,4 +76,9 @@ LOG_LINE = Dataset(
     ),
     retention=Retention((RetentionRule("all", None, "at", DETAIL_WINDOW),)),
     is_backed_up=True,
+    access=(
+        Access("ocd_worker", (Verb.SELECT, Verb.INSERT, Verb.DELETE)),
+        Access("ocd_reader", READ),
+    ),
+    feed=Feed(("workers",)),
 )

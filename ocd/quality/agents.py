@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from ocd.datasets.agents import AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES
+from ocd.datasets.agents import AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES, FRESH_WITHIN
 from ocd.datasets.facts import Dataset
 from ocd.quality.rules import Dimension, Grain, Rule, Severity
 
@@ -71,6 +71,7 @@ def _rubric(key: str) -> Rule:
 def _common(dataset: Dataset) -> tuple[Rule, ...]:
     """Rules that hold for every table that agents write."""
     instant = dataset.event_time
+    fresh_days = FRESH_WITHIN.days
     return (
         *_filled(dataset, "conversation_id"),
         _consistent(
@@ -82,8 +83,8 @@ def _common(dataset: Dataset) -> tuple[Rule, ...]:
         _timely(
             dataset,
             "fresh",
-            f"max({instant}) > cast(:now as timestamptz) - interval '2 days'",
-            "The newest row is younger than 2 days.",
+            f"max({instant}) > cast(:now as timestamptz) - interval '{fresh_days} days'",
+            f"The newest row is younger than {fresh_days} days.",
             Severity.WARN,
             Grain.TABLE,
         ),

@@ -7,10 +7,14 @@ import re
 import pytest
 from sqlalchemy import text
 
+from ocd.datasets.access import ROLES
 from ocd.datasets.facts import Pii
 from ocd.datasets.registry import DATASETS
 
 each_dataset = pytest.mark.parametrize("facts", DATASETS, ids=lambda one: one.name)
+each_expiring = pytest.mark.parametrize(
+    "facts", [one for one in DATASETS if one.retention], ids=lambda one: one.name
+)
 
 
 @each_dataset
@@ -25,19 +29,76 @@ def test_every_column_has_a_class_of_personal_data(facts):
     assert all(isinstance(one.pii, Pii) for one in facts.columns)
 
 
+#: Text in which only words of a program's own stand, never what people write.
+CLOSED = {
+    "agent",
+    "agent_name",
+    "category",
+    "category_l1",
+    "category_l2",
+    "category_l3",
+    "currency",
+    "delivery_id",
+    "display_financial_status",
+    "display_fulfillment_status",
+    "error_code",
+    "evidence_url",
+    "fact_type",
+    "input_kind",
+    "inputs",
+    "inventory_policy",
+    "inventory_velocity",
+    "key",
+    "level",
+    "lifecycle_stage",
+    "meta",
+    "metric",
+    "payload_sha256",
+    "primary_segment",
+    "priority",
+    "product_id",
+    "product_title",
+    "project",
+    "raw_status",
+    "reason",
+    "resolution",
+    "rubric",
+    "scope",
+    "sender_type",
+    "sku",
+    "source_id",
+    "status",
+    "title",
+    "top_category_l1",
+    "top_category_l2",
+    "topic",
+    "unit",
+    "variant_id",
+    "variant_title",
+}
+#: What our own code writes about runs, from counts and keys.
+OURS = {
+    "error_class",
+    "error_message",
+    "event",
+    "fields",
+    "level",
+    "outcome",
+    "traceback",
+    "worker",
+}
+
+
 @each_dataset
 def test_columns_that_take_what_people_write_are_not_classed_as_free_of_it(facts):
     """jsonb and text may hold anything, unless a closed set of words is all that belongs there."""
-    closed = {"agent", "status", "rubric", "meta"}
-    if facts.schema == "ocd":
-        closed |= {"worker", "outcome", "error_class", "error_message", "traceback"}
-        closed |= {"level", "event", "fields"}  # written by our code, from counts and keys
+    closed = CLOSED | OURS if facts.schema == "ocd" else CLOSED
     anything = {one for one in facts.columns if one.type in {"text", "jsonb"}}
 
     assert {one.name for one in anything if one.pii is Pii.NONE} <= closed
 
 
-@each_dataset
+@each_expiring
 def test_every_row_is_decided_by_a_retention_rule(facts):
     """The last rule takes all others; one before it without a condition would hide the rest."""
     conditions = [rule.where for rule in facts.retention.rules]
@@ -46,7 +107,13 @@ def test_every_row_is_decided_by_a_retention_rule(facts):
     assert None not in conditions[:-1]
 
 
-@each_dataset
+@each_expiring
+def test_what_may_be_deleted_is_backed_up(facts):
+    """A purge asks for a verified backup of the very table, so without one it could never run."""
+    assert facts.is_backed_up
+
+
+@each_expiring
 def test_retention_conditions_are_ones_over_the_live_table(conn, facts):
     for rule in facts.retention.rules:
         conn.execute(
@@ -55,9 +122,41 @@ def test_retention_conditions_are_ones_over_the_live_table(conn, facts):
 
 
 @each_dataset
+def test_every_right_is_of_a_known_role_and_named_once(facts):
+    rights = [(one.role, verb) for one in facts.access for verb in one.verbs]
+
+    assert {role for role, _ in rights} <= set(ROLES) - {"anon"}
+    assert len(set(rights)) == len(rights)
+
+
+@each_dataset
+def test_rights_to_columns_name_columns_that_exist(facts):
+    named = {column for one in facts.access for column in one.columns}
+
+    assert named <= {one.name for one in facts.columns}
+
+
+@each_dataset
+def test_it_says_what_fills_it(facts):
+    assert facts.feed.inputs
+
+
+def test_personal_data_of_mirrors_and_logs_expires():
+    """What holds people's words and is not kept as a decision has an end."""
+    kept = {facts.name for facts in DATASETS if facts.retention is None}
+
+    assert kept == {
+        "customer_segments",
+        "metric_facts",
+        "product_categories",
+        "support_curated_replies",
+    }
+
+
+@each_dataset
 def test_names_are_used_once(facts):
     columns = [one.name for one in facts.columns]
-    rules = [rule.name for rule in facts.retention.rules]
+    rules = [rule.name for rule in facts.retention.rules] if facts.retention else []
 
     assert len(set(columns)) == len(columns)
     assert len(set(rules)) == len(rules)

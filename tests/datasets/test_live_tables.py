@@ -41,6 +41,23 @@ def test_the_live_defaults_are_the_ones_of_the_facts(conn, facts):
 
 
 @each_dataset
+def test_the_live_comments_are_the_ones_of_the_facts(conn, facts):
+    live = conn.execute(
+        text("""
+            select attname, col_description(attrelid, attnum) from pg_attribute
+            where attrelid = to_regclass(:table) and attnum > 0 and not attisdropped
+        """),
+        {"table": facts.table},
+    )
+    about = conn.execute(
+        text("select obj_description(to_regclass(:table), 'pg_class')"), {"table": facts.table}
+    ).scalar()
+
+    assert dict(live.all()) == {one.name: one.comment for one in facts.columns}
+    assert about == facts.description
+
+
+@each_dataset
 def test_the_key_is_the_primary_key(conn, facts):
     keys = conn.execute(
         text("""
@@ -80,11 +97,28 @@ def test_the_instants_that_decide_are_columns_with_a_time_zone(facts):
 def test_no_retention_condition_is_ever_null(conn, facts):
     """The row with every column null is the hardest one: `not (null)` would keep it for ever."""
     nothing = ", ".join(f"null::{one.type} as {one.name}" for one in facts.columns)
-    conditions = [rule.where for rule in facts.retention.rules if rule.where]
+    rules = facts.retention.rules if facts.retention else ()
+    conditions = [rule.where for rule in rules if rule.where]
 
     for condition in conditions:
         value = conn.execute(text(f"select ({condition}) from (select {nothing}) r")).scalar()
         assert value is not None, condition
+
+
+def test_a_table_comes_after_those_it_refers_to(conn):
+    """A restore fills tables in this order, so a child's rows must find their parents."""
+    order = [one.table for one in DATASETS]
+    references = conn.execute(
+        text("""
+            select conrelid::regclass::text, confrelid::regclass::text from pg_constraint
+            where contype = 'f' and conrelid = any(array(select to_regclass(one) from unnest(cast(:tables as text[])) one))
+        """),
+        {"tables": order},
+    ).all()
+
+    places = {name.removeprefix("public."): number for number, name in enumerate(order)}
+    assert references
+    assert all(places[parent] < places[child] for child, parent in references)
 
 
 @each_dataset

@@ -1,0 +1,34 @@
+-- What the tables of decisions and logs and their columns mean.
+comment on table public.decision_sync_event_logs is 'Every attempt to carry a decision to the outside; the view decision_sync_events shows it.';
+comment on column public.decision_sync_event_logs.id is 'Identity.';
+comment on column public.decision_sync_event_logs.decision_id is 'Decision that was carried out.';
+comment on column public.decision_sync_event_logs.status is 'success, failure or unknown; set from raw_status.';
+comment on column public.decision_sync_event_logs.raw_status is 'Status in the sender''s own word.';
+comment on column public.decision_sync_event_logs.duration_ms is 'How long the attempt took, milliseconds.';
+comment on column public.decision_sync_event_logs.error_code is 'Error in the sender''s own word.';
+comment on column public.decision_sync_event_logs.attempt is 'Which attempt it was, from 1.';
+comment on column public.decision_sync_event_logs.scope is 'ops, cx, analytics or build.';
+comment on column public.decision_sync_event_logs.notes is 'Free remarks.';
+comment on column public.decision_sync_event_logs.payload is 'What was sent.';
+comment on column public.decision_sync_event_logs.created_at is 'When the row was written.';
+comment on table public.decision_log is 'What people and agents decided, and why; never changed afterwards.';
+comment on column public.decision_log.id is 'Identity.';
+comment on column public.decision_log.scope is 'build or ops.';
+comment on column public.decision_log.actor is 'Who decided.';
+comment on column public.decision_log.action is 'What was decided.';
+comment on column public.decision_log.rationale is 'Why.';
+comment on column public.decision_log.evidence_url is 'Where the proof lies.';
+comment on column public.decision_log.shop_domain is 'Shop that it is about.';
+comment on column public.decision_log.external_ref is 'What it is about: chatwoot:ID or shopify:SKU.';
+comment on column public.decision_log.source_id is 'Id in the file that it was imported from.';
+comment on column public.decision_log.payload is 'Details of the decision.';
+comment on column public.decision_log.created_at is 'When the row was written.';
+comment on table public.observability_logs is 'What edge functions and checks said; never changed afterwards.';
+comment on column public.observability_logs.id is 'Identity.';
+comment on column public.observability_logs.level is 'INFO, WARN or ERROR.';
+comment on column public.observability_logs.message is 'What was said.';
+comment on column public.observability_logs.metadata is 'Facts of the message.';
+comment on column public.observability_logs.request_id is 'Request that it belongs to.';
+comment on column public.observability_logs.user_agent is 'Program that asked.';
+comment on column public.observability_logs.created_at is 'When the row was written.';
+-- down

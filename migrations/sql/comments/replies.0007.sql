@@ -1,0 +1,34 @@
+-- What the tables of gold replies and their columns mean.
+comment on table public.gold_reply_submissions is 'Replies that somebody proposes as a model, until a person decides.';
+comment on column public.gold_reply_submissions.id is 'Identity.';
+comment on column public.gold_reply_submissions.shop_domain is 'Shop that it is about.';
+comment on column public.gold_reply_submissions.conversation_id is 'Chatwoot conversation this belongs to.';
+comment on column public.gold_reply_submissions.original_reply is 'What the customer was told.';
+comment on column public.gold_reply_submissions.sanitized_reply is 'The same with placeholders for people.';
+comment on column public.gold_reply_submissions.category is 'shipping_delay, product_inquiry, return_refund, order_modification, technical_support or general_inquiry.';
+comment on column public.gold_reply_submissions.tags is 'Further words to find it by.';
+comment on column public.gold_reply_submissions.customer_issue_summary is 'What the customer wanted.';
+comment on column public.gold_reply_submissions.status is 'pending, approved, rejected or archived.';
+comment on column public.gold_reply_submissions.submitted_by is 'Who proposed it.';
+comment on column public.gold_reply_submissions.reviewed_by is 'Who decided; null while it is pending.';
+comment on column public.gold_reply_submissions.reviewed_at is 'When it was decided; null while it is pending.';
+comment on column public.gold_reply_submissions.quality_score is 'Mark from 1 to 5.';
+comment on column public.gold_reply_submissions.usage_count is 'How often it was used.';
+comment on column public.gold_reply_submissions.metadata is 'What else the sender said.';
+comment on column public.gold_reply_submissions.evidence_url is 'Where the conversation can be read.';
+comment on column public.gold_reply_submissions.delivery_id is 'Id of the delivery, the same when it is repeated.';
+comment on column public.gold_reply_submissions.payload_sha256 is 'Hash of the payload: the same never counts twice.';
+comment on column public.gold_reply_submissions.created_at is 'When the row was written.';
+comment on column public.gold_reply_submissions.updated_at is 'Last change of the row; kept by a trigger.';
+comment on table public.support_curated_replies is 'Model answers that a named person approved; agents learn from them.';
+comment on column public.support_curated_replies.id is 'Identity.';
+comment on column public.support_curated_replies.message_body is 'The reply, with placeholders.';
+comment on column public.support_curated_replies.tags is 'Words to find it by.';
+comment on column public.support_curated_replies.approver is 'Who approved it.';
+comment on column public.support_curated_replies.approved_at is 'When.';
+comment on column public.support_curated_replies.source_message_id is 'Chatwoot message that it was made from.';
+comment on column public.support_curated_replies.conversation_id is 'Chatwoot conversation this belongs to.';
+comment on column public.support_curated_replies.submission_id is 'Submission it came from; null once that expired.';
+comment on column public.support_curated_replies.created_at is 'When the row was written.';
+comment on column public.support_curated_replies.updated_at is 'Last change of the row; kept by a trigger.';
+-- down
