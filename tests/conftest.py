@@ -69,6 +69,7 @@ def server() -> Iterator[str]:
                 "create role ocd_owner login password 'owner' createrole createdb bypassrls"
             )
             conn.execute("create role ocd_worker login password 'worker' bypassrls")
+            conn.execute("create role ocd_api login password 'api' noinherit")
             conn.execute("create role ocd_reader login password 'reader'")
         yield url
 
@@ -87,6 +88,19 @@ def template(server: str) -> str:
 def empty_database(server: str) -> Iterator[Database]:
     """A database without any migration."""
     yield from _database(server, None)
+
+
+@pytest.fixture
+def supabase_database(server: str, template: str) -> Iterator[Database]:
+    """An empty database with what Supabase has: its auth schema, and its default privileges.
+
+    There a new table belongs to everybody until somebody says otherwise; here too, then. Depends on
+    `template`, so that the roles exist.
+    """
+    for made in _database(server, None):
+        with psycopg.connect(made.superuser_url, autocommit=True) as conn:
+            conn.execute((Path(__file__).parent / "supabase.sql").read_text(encoding="utf-8"))
+        yield made
 
 
 @pytest.fixture

@@ -58,24 +58,22 @@ SWITCHED = f"authenticated, {OURS}"
 
 # Roles belong to the whole server, so other databases may lean on them: a downgrade leaves them.
 _ROLES = f"""
-do $$ declare name text; begin
+do $$ declare name text; login text; begin
   foreach name in array string_to_array('{SWITCHED}', ', ') loop
     if to_regrole(name) is null then execute format('create role %I nologin', name); end if;
   end loop;
   -- NOINHERIT: the login itself has no rights, only those of the role it switches to.
   if to_regrole('ocd_api') is null then create role ocd_api nologin noinherit; end if;
-  begin
-    grant {SWITCHED} to ocd_api;
-  exception when insufficient_privilege then
-    raise notice 'ocd_api: grant the roles to it as their owner';
-  end;
-  if to_regrole('authenticator') is not null then
-    begin
-      grant {SWITCHED} to authenticator;
-    exception when insufficient_privilege then
-      raise notice 'authenticator: grant the roles to it as their owner';
-    end;
-  end if;
+  foreach login in array array['ocd_api', 'authenticator'] loop
+    if to_regrole(login) is null then continue; end if;
+    foreach name in array string_to_array('{SWITCHED}', ', ') loop
+      begin
+        if not pg_has_role(login, name, 'member') then execute format('grant %I to %I', name, login); end if;
+      exception when insufficient_privilege then
+        raise notice '%: grant it to % as its owner', name, login;
+      end;
+    end loop;
+  end loop;
 end $$
 """
 

@@ -40,7 +40,7 @@ from ocd.core.errors import ConfigError, SourceUnavailable
 
 DATABASE = "ocd"
 _HOME_CONF = "shared_buffers = 128MB\nmax_wal_size = 2GB\n"
-LOGINS = ("owner", "worker", "reader")
+LOGINS = ("owner", "worker", "api", "reader")
 
 
 def redis_binary() -> Path:
@@ -103,7 +103,7 @@ class Postgres:
         return self._cluster().pid() if self._link.exists() else None
 
     def url(self, login: str) -> str:
-        """Return the URL of `owner`, `worker` or `reader`; raises SourceUnavailable when it does not run."""
+        """Return the URL of `owner`, `worker`, `api` or `reader`; raises SourceUnavailable when it does not run."""
         folder = self._cluster().socket_folder() if self._link.exists() else None
         if folder is None:
             raise SourceUnavailable("the embedded PostgreSQL does not run; start it with `ocd up`")
@@ -131,7 +131,7 @@ class Postgres:
         return base
 
     def _bootstrap(self, cluster: Cluster) -> None:
-        """Create the three logins and the database, where missing."""
+        """Create the logins and the database, where missing."""
         folder = cluster.socket_folder()
         assert folder is not None, "pg_ctl said that the server is ready"  # noqa: S101
         url = database_url("postgres", self.password("postgres"), "postgres", folder)
@@ -151,6 +151,7 @@ class Postgres:
         rights = {
             "owner": "createrole createdb bypassrls",
             "worker": "bypassrls",
+            "api": "noinherit nobypassrls",
             "reader": "nobypassrls",
         }[login]
         if (

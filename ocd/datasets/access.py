@@ -6,7 +6,7 @@ ones with what is said here.
 
 from __future__ import annotations
 
-from ocd.datasets.facts import Access, Dataset, Scope, Verb
+from ocd.datasets.facts import Access, Scope, Verb
 
 READ = (Verb.SELECT,)
 ADD = (Verb.INSERT,)
@@ -36,6 +36,12 @@ KEEPERS = tuple(
 )
 WORKER = (Access("ocd_worker", EVERYTHING),)
 
+#: Mirrors that are no datasets: fetched again at any time, and kept as history that nothing purges.
+MIRRORS_READ: dict[str, tuple[Access, ...]] = {
+    f"landing.{table}": (*WORKER, Access("ocd_reader", READ))
+    for table in ("ga_partition", "ga_row", "sitemap_snapshot", "sitemap_url")
+}
+
 #: The claims of `request.jwt.claims` that a scope asks for, and the column each must equal.
 CLAIMS: dict[Scope, tuple[str, str]] = {
     Scope.CONVERSATION: ("conversation_id", "conversation_id"),
@@ -55,7 +61,9 @@ def _claimed(scope: Scope) -> str:
 
 
 #: Who does not say in which scope they decide, decides in `ops`.
-_DECISIONS = "(scope = ( SELECT COALESCE((auth.jwt() ->> 'scope'::text), 'ops'::text)))"
+_DECISIONS = (
+    """(scope = ( SELECT COALESCE((auth.jwt() ->> 'scope'::text), 'ops'::text) AS "coalesce"))"""
+)
 _OWN = {
     scope: _claimed(scope)
     for scope in (Scope.CONVERSATION, Scope.PROJECT, Scope.REQUEST, Scope.SHOP)
@@ -71,11 +79,3 @@ WRITABLE: dict[Scope, str] = _OWN | {
     Scope.SIGNED: _claimed(Scope.SIGNED),
     Scope.UNDECIDED: "((status = 'pending'::text) AND (reviewed_by IS NULL) AND (reviewed_at IS NULL))",
 }
-
-
-def rights_of(dataset: Dataset, role: str, verb: Verb) -> Access | None:
-    """Return what lets `role` do `verb` to rows of the dataset; None where nothing does."""
-    for one in dataset.access:
-        if one.role == role and verb in one.verbs:
-            return one
-    return None

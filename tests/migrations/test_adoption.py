@@ -113,3 +113,16 @@ def test_a_downgrade_refuses_to_drop_a_table_with_rows(empty_database):
 
     with pytest.raises(ConfigError, match=r"public\.decision_log holds rows"):
         migrate.downgrade(empty_database.owner_url, "0005")
+
+
+def test_a_foreign_policy_on_an_agent_table_is_refused_by_name(theirs):
+    before = content(theirs.superuser_url)
+    execute(
+        theirs.owner_url,
+        'create policy "read all" on public.agent_queries for select using (true)',
+    )
+
+    with pytest.raises(ConfigError, match='drop policy "read all" on public.agent_queries'):
+        migrate.upgrade(theirs.owner_url)
+
+    assert content(theirs.superuser_url) == before
