@@ -92,9 +92,14 @@ def empty_database(server: str) -> Iterator[Database]:
 
 @pytest.fixture
 def supabase_database(server: str, template: str) -> Iterator[Database]:
-    """An empty database with what Supabase has: its auth schema, and its default privileges.
+    """An empty database with what Supabase has; see `like_supabase`."""
+    yield from like_supabase(server, template)
 
-    There a new table belongs to everybody until somebody says otherwise; here too, then. Depends on
+
+def like_supabase(server: str, template: str) -> Iterator[Database]:
+    """Make an empty database with Supabase's auth schema and its default privileges.
+
+    There a new table belongs to everybody until somebody says otherwise; here too, then. Takes
     `template`, so that the roles exist.
     """
     for made in _database(server, None):

@@ -1,0 +1,88 @@
+"""One valid row per table, as columns and SQL expressions; `{who}` is the owner, `{n}` never repeats.
+
+`{who}` stands wherever a policy compares a claim.
+"""
+
+from __future__ import annotations
+
+SHA = "md5('{n}') || md5('{who}')"
+PARENT = "(select run_id from public.agent_run where agent_name = 'parent')"
+PARENT_START = "(select started_at from public.agent_run where agent_name = 'parent')"
+
+ROWS: dict[str, dict[str, str]] = {
+    "agent_approvals": {"conversation_id": "'{who}'", "serialized": "'{{}}'"},
+    "agent_feedback": {"conversation_id": "'{who}'", "input_text": "'in'", "model_draft": "'out'"},
+    "agent_queries": {
+        "query": "'q'",
+        "result": "'1'",
+        "conversation_id": "'{who}'",
+        "agent": "'data'",
+    },
+    "agent_run": {"run_id": "gen_random_uuid()", "agent_name": "'data'"},
+    "agent_qc": {"run_id": PARENT, "run_started_at": PARENT_START, "quality_score": "3"},
+    "decision_sync_event_logs": {"decision_id": "{n}", "status": "'ok'"},
+    "decision_log": {"scope": "'{scope}'", "actor": "'a'", "action": "'b'"},
+    "observability_logs": {"message": "'m'", "request_id": "'{who}'"},
+    "facts": {"project": "'{who}'", "topic": "'t'", "key": "'k'", "value": "'1'"},
+    "dashboard_facts": {"shop_domain": "'{who}'", "fact_type": "'a.b'", "value": "'1'"},
+    "metric_facts": {
+        "metric": "'m{n}'",
+        "period_start": "now()",
+        "period_end": "now()",
+        "value": "1",
+        "unit": "'rows'",
+        "run_id": "1",
+        "computed_at": "now()",
+    },
+    "gold_reply_submissions": {
+        "conversation_id": "'{who}{n}'",
+        "original_reply": "'r'",
+        "category": "'return_refund'",
+        "payload_sha256": SHA,
+    },
+    "support_curated_replies": {"message_body": "'m'", "approver": "'a'"},
+    "product_categories": {"shopify_product_id": "{n}", "category_l1": "'Fuel & Ignition'"},
+    "customer_segments": {
+        "shopify_customer_id": "{n}",
+        "primary_segment": "'diy_builder'",
+        "lifecycle_stage": "'new'",
+    },
+    "chatwoot_conversations": {"account_id": "1", "conversation_id": "{n}"},
+    "chatwoot_messages": {"account_id": "1", "message_id": "{n}", "conversation_id": "1"},
+    "shopify_orders": {"shop_domain": "'s'", "order_id": "'{n}'"},
+    "shopify_order_lines": {"shop_domain": "'s'", "order_id": "'{n}'", "line_number": "1"},
+    "shopify_inventory": {"shop_domain": "'s'", "variant_id": "'{n}'"},
+}
+
+#: A column that an update may set to itself, where the facts name no others.
+CHANGED = {
+    "agent_approvals": "status",
+    "agent_feedback": "notes",
+    "agent_queries": "approved",
+    "agent_run": "input_kind",
+    "agent_qc": "notes",
+    "decision_sync_event_logs": "notes",
+    "decision_log": "rationale",
+    "observability_logs": "message",
+    "facts": "value",
+    "dashboard_facts": "value",
+    "metric_facts": "value",
+    "gold_reply_submissions": "tags",
+    "support_curated_replies": "tags",
+    "product_categories": "category_l2",
+    "customer_segments": "review_count",
+    "chatwoot_conversations": "status",
+    "chatwoot_messages": "content",
+    "shopify_orders": "name",
+    "shopify_order_lines": "title",
+    "shopify_inventory": "quantity",
+}
+
+
+def insert(dataset: str, table: str, who: str, number: int) -> str:
+    """Return the statement that adds a row of `who`."""
+    values = {
+        column: value.format(who=who, n=number, scope={"own": "ops"}.get(who, "build"))
+        for column, value in ROWS[dataset].items()
+    }
+    return f"insert into {table} ({', '.join(values)}) values ({', '.join(values.values())})"
