@@ -3,9 +3,9 @@ HOME_FOLDER := $(CURDIR)/.ocd
 VENV := $(CURDIR)/.venv
 OCD := env OCD_HOME=$(HOME_FOLDER) $(VENV)/bin/ocd
 
-.PHONY: help nightly test bench up down lint docs chaos drill mutants venv venv-dev
+.PHONY: help nightly test bench up down lint docs schema-lock chaos drill mutants venv venv-dev
 help: ## Show these targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 nightly: venv ## Run tonight's jobs on this clone's own servers (KEEP=1 leaves them up)
 	@$(OCD) night --local $(if $(KEEP),--keep)
@@ -24,6 +24,9 @@ down: venv ## Stop what `up` or KEEP=1 left running
 
 lint: venv-dev ## Lint and type-check
 	@.ci/run lint && .ci/run types && .ci/run imports
+
+schema-lock: venv-dev ## Write migrations/schema.lock anew from a fresh database
+	@$(VENV)/bin/python -m ocd.database.lock
 
 docs: venv-dev ## Write the generated reference pages
 	@$(VENV)/bin/python docs/generate.py

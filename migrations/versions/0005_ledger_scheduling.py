@@ -99,9 +99,12 @@ RUN_BEFORE = """
       add column publish_at timestamptz,
       add column late_at timestamptz,
       add column lease_renewed_at timestamptz,
+      -- squawk-ignore adding-foreign-key-constraint
       add column backfill_id bigint references ocd.backfill (id) on delete set null,
       add column backfill_position integer,
+      -- squawk-ignore ban-drop-column
       drop column published_at,
+      -- squawk-ignore ban-drop-constraint
       drop constraint run_trigger_check
 """
 
@@ -119,13 +122,13 @@ INDEXES = [
     "create index run_bad_end_idx on ocd.run (finished_at desc) where state in ('failed', 'refused', 'dead')",
     "create index run_waiting_idx on ocd.run (id) where state = 'waiting'",
     "create index run_backfill_idx on ocd.run (backfill_id, state, backfill_position) where backfill_id is not null",
-    "drop index ocd.run_open_idx",
+    "-- squawk-ignore require-concurrent-index-deletion\ndrop index ocd.run_open_idx",
 ]
 
 DETAILS = [
     # A key that batches of a purge can walk along.
-    "alter table ocd.attempt add column id bigint generated always as identity",
-    "alter table ocd.attempt drop constraint attempt_pkey",
+    "-- squawk-ignore adding-field-with-default\nalter table ocd.attempt add column id bigint generated always as identity",
+    "-- squawk-ignore ban-drop-constraint\nalter table ocd.attempt drop constraint attempt_pkey",
     "alter table ocd.attempt add constraint attempt_pkey primary key (id)",
     "alter table ocd.attempt add constraint attempt_run_fence_key unique (run_id, fence)",
     "grant delete on ocd.attempt, ocd.log_line to ocd_worker",

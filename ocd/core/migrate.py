@@ -81,10 +81,15 @@ def _run(url: str, deed: Callable[[Config], None]) -> None:
             raise ConfigError(str(error)) from error
 
 
-def _config() -> Config:
+def folder() -> Path:
+    """Return where the migrations lie; raises ConfigError where they are not installed."""
     spec = importlib.util.find_spec("migrations")
     if spec is None or spec.origin is None:
         raise ConfigError("the migrations package is not installed beside ocd")
+    return Path(spec.origin).parent
+
+
+def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(spec.origin).parent).replace("%", "%%"))
+    config.set_main_option("script_location", str(folder()).replace("%", "%%"))
     return config
