@@ -13,6 +13,12 @@ SCHEDULE = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 900},
     },
+    # Mondays and Thursdays: said by its cadence.
+    "audit": {
+        "task": "database.audit",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
     # Its period is OCD_CANARY_S.
     "canary": {
         "task": "ledger.canary",

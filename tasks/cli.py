@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("hold", "Keep beat from ordering a job, a flow or everything."),
     "resume": ("hold", "Let beat order again."),
     "seed": ("system", "Fill the embedded database with sample data."),
-    "db": ("system", "Migrate the database: upgrade, downgrade, status."),
+    "db": ("system", "Migrate the database and audit it: upgrade, downgrade, status, audit."),
     "check": ("system", "Check settings, servers and schema before anything runs."),
     "api": ("health", "Serve health and metrics over HTTP."),
     "up": ("system", "Run everything on this machine, in the foreground."),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tasks import ledger, lifecycle, quality, sources, warehouse
+from tasks import database, ledger, lifecycle, quality, sources, warehouse
 from tasks.job import JOBS
 
-MODULES = (ledger, lifecycle, quality, sources, warehouse)
+MODULES = (database, ledger, lifecycle, quality, sources, warehouse)
 
 __all__ = ["JOBS", "MODULES"]

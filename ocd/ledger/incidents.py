@@ -31,6 +31,7 @@ HOW_TO = {
     "dead": "docs/how-to/replay-dead-runs.md",
     "late": "docs/how-to/catch-up-late-windows.md",
     "silent": "docs/how-to/revive-beat-and-workers.md",
+    "finding": "docs/how-to/audit-the-database.md",
 }
 SEVERITY = {
     "failed": "error",
@@ -38,6 +39,7 @@ SEVERITY = {
     "dead": "error",
     "late": "error",
     "silent": "critical",
+    "finding": "error",
 }
 
 
@@ -92,6 +94,29 @@ def open_silent(conn: Connection, name: str, *, since: datetime) -> bool:
             "error_class": None,
             "summary": f"the {name} was last heard at {since:%Y-%m-%d %H:%M:%S}Z",
             "how_to": HOW_TO["silent"],
+        },
+    ).one()
+    return bool(row.is_new)
+
+
+def open_finding(conn: Connection, cause: str, *, run_id: int, summary: str) -> bool:
+    """Open the incident of something that a look found wrong; returns whether it is new. The caller commits.
+
+    It names no job, so no run closes it: who looks again and finds it gone calls `close`.
+    """
+    row = conn.execute(
+        _OPEN,
+        {
+            "cause": cause,
+            "kind": "finding",
+            "severity": SEVERITY["finding"],
+            "job": None,
+            "subject": "{}",
+            "window_end": None,
+            "run_id": run_id,
+            "error_class": None,
+            "summary": summary,
+            "how_to": HOW_TO["finding"],
         },
     ).one()
     return bool(row.is_new)

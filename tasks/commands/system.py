@@ -26,6 +26,7 @@ from ocd.core.settings import Settings
 from ocd.core.store import open_store
 from ocd.ledger import notify
 from tasks import runtime
+from tasks.commands.audit import audit
 from tasks.commands.look import json_option
 from tasks.render import as_json, console
 
@@ -68,7 +69,7 @@ def seed(rows: int, faults: bool, is_clean: bool, is_json: bool) -> None:
 
 @click.group(epilog="Example: ocd db upgrade")
 def db() -> None:
-    """Migrate the database; only these commands ever do, except on the embedded one."""
+    """Migrate the database, which only these commands do, except on the embedded one; audit it."""
 
 
 @contextmanager
@@ -126,6 +127,9 @@ def db_status(is_json: bool) -> int:
         f"database {there or '(none)'}, code {here}"
     )
     return 0 if there == here else 2
+
+
+db.add_command(audit)
 
 
 @click.command(epilog="Example: ocd check --json")

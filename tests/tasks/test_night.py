@@ -166,7 +166,7 @@ def test_backfill_shows_its_windows_first(night):
 
 def test_status_and_jobs_answer(night):
     assert night.json("status")["open"] == {"waiting": 0, "queued": 0, "running": 0}
-    assert {row["job"] for row in night.json("jobs")} == JOBS
+    assert {row["job"] for row in night.json("jobs")} >= JOBS
 
 
 def test_runs_are_there_after_everything_was_stopped(night):
