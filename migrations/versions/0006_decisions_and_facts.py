@@ -32,7 +32,6 @@ TABLES = {
       self_corrected boolean not null default false,
       sla_target_seconds integer check (sla_target_seconds > 0),
       metadata jsonb not null default '{}' check (jsonb_typeof(metadata) = 'object'),
-      constraint agent_run_run_id_started_at_key unique (run_id, started_at),
       constraint agent_run_ended_check check ((ended_at is null) = (resolution is null)),
       constraint agent_run_order_check check (ended_at >= started_at)
     )
@@ -41,13 +40,10 @@ TABLES = {
     "public.agent_qc": """
     create table public.agent_qc (
       id bigint generated always as identity primary key,
-      run_id uuid not null,
-      run_started_at timestamptz not null,
+      run_id uuid not null references public.agent_run (run_id),
       quality_score smallint not null check (quality_score between 1 and 5),
       notes text,
-      created_at timestamptz not null default now(),
-      constraint agent_qc_run_fkey foreign key (run_id, run_started_at)
-        references public.agent_run (run_id, started_at)
+      created_at timestamptz not null default now()
     )
     """,
     "public.decision_sync_event_logs": """
@@ -124,8 +120,8 @@ TABLES = {
 INDEXES = [
     "create index agent_run_agent_started_at_idx on public.agent_run (agent_name, started_at desc)",
     "create index agent_run_started_at_idx on public.agent_run (started_at desc)",
-    "create index agent_qc_run_idx on public.agent_qc (run_id, run_started_at)",
-    "create index agent_qc_run_started_at_idx on public.agent_qc (run_started_at)",
+    "create index agent_qc_run_id_idx on public.agent_qc (run_id)",
+    "create index agent_qc_created_at_idx on public.agent_qc (created_at desc)",
     "create index decision_sync_event_logs_created_at_idx on public.decision_sync_event_logs (created_at desc)",
     "create index decision_sync_event_logs_scope_idx on public.decision_sync_event_logs (scope, created_at desc)",
     "create index decision_log_scope_idx on public.decision_log (scope, created_at desc)",

@@ -10,8 +10,6 @@ from ocd.datasets.facts import Access, Column, Dataset, Feed, Pii, Retention, Re
 
 #: Raw runs are kept this long.
 RAW_WINDOW = timedelta(days=90)
-#: A run outlives its marks by a week, so that a purge never meets a mark without its run.
-PARENT_WINDOW = RAW_WINDOW + timedelta(days=7)
 
 _STAFF = (Access("monitoring_team", READ), Access("operator_readonly", READ))
 
@@ -56,7 +54,18 @@ AGENT_RUN = Dataset(
             default="'{}'::jsonb",
         ),
     ),
-    retention=Retention((RetentionRule("raw", None, "started_at", PARENT_WINDOW),)),
+    retention=Retention(
+        (
+            # No cascade takes a mark along without an archive: its run waits until it is gone.
+            RetentionRule(
+                "marked",
+                "exists (select from public.agent_qc q where q.run_id = agent_run.run_id)",
+                "started_at",
+                None,
+            ),
+            RetentionRule("raw", None, "started_at", RAW_WINDOW),
+        )
+    ),
     is_backed_up=True,
     access=(*SERVICES, *_STAFF),
     feed=Feed(("agents",)),
@@ -73,17 +82,11 @@ AGENT_QC = Dataset(
     columns=(
         ID,
         Column("run_id", "uuid", "The run that was marked.", nullable=False),
-        Column(
-            "run_started_at",
-            INSTANT,
-            "Start of that run: mark and run expire by the same clock.",
-            nullable=False,
-        ),
         Column("quality_score", "smallint", "Mark from 1 to 5.", nullable=False),
         Column("notes", "text", "Free remarks.", Pii.TEXT),
         CREATED_AT,
     ),
-    retention=Retention((RetentionRule("raw", None, "run_started_at", RAW_WINDOW),)),
+    retention=Retention((RetentionRule("raw", None, "created_at", RAW_WINDOW),)),
     is_backed_up=True,
     access=(*SERVICES, *_STAFF, Access("qa_team", READ)),
     feed=Feed(("agent_run",)),

@@ -32,8 +32,9 @@ class Column:
 class RetentionRule:
     """Rows that match `where` expire `keep` after the instant in column `since`.
 
-    `where` is an SQL condition over the table's own columns, without parameters, that is never
-    NULL; None matches every row. `keep=None`: such rows never expire.
+    `where` is an SQL condition over the table's own columns (and whether a row elsewhere refers to
+    them), without parameters, that is never NULL; None matches every row. `keep=None`: such rows
+    do not expire as long as it holds.
     """
 
     name: str

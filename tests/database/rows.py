@@ -7,7 +7,6 @@ from __future__ import annotations
 
 SHA = "md5('{n}') || md5('{who}')"
 PARENT = "(select run_id from public.agent_run where agent_name = 'parent')"
-PARENT_START = "(select started_at from public.agent_run where agent_name = 'parent')"
 
 ROWS: dict[str, dict[str, str]] = {
     "agent_approvals": {"conversation_id": "'{who}'", "serialized": "'{{}}'"},
@@ -19,7 +18,7 @@ ROWS: dict[str, dict[str, str]] = {
         "agent": "'data'",
     },
     "agent_run": {"run_id": "gen_random_uuid()", "agent_name": "'data'"},
-    "agent_qc": {"run_id": PARENT, "run_started_at": PARENT_START, "quality_score": "3"},
+    "agent_qc": {"run_id": PARENT, "quality_score": "3"},
     "decision_sync_event_logs": {"decision_id": "{n}", "status": "'ok'"},
     "decision_log": {"scope": "'{scope}'", "actor": "'a'", "action": "'b'"},
     "observability_logs": {"message": "'m'", "request_id": "'{who}'"},

@@ -174,9 +174,9 @@ PLANTED = {
         "missing, says the lock file",
     ),
     "foreign_key_unindexed": (
-        ("drop index public.agent_qc_run_idx",),
+        ("drop index public.agent_qc_run_id_idx",),
         "agent_qc",
-        "no index leads with the columns of agent_qc_run_fkey",
+        "no index leads with the columns of agent_qc_run_id_fkey",
     ),
     "no_primary_key": (
         ("create table ocd.note (said text)",),

@@ -19,7 +19,7 @@ IMPOSSIBLE = {
     "an ended run without an outcome": f"{RUN} values ({UUID}, 'data', now(), now(), null)",
     "a running run with an outcome": f"{RUN} values ({UUID}, 'data', now(), null, 'resolved')",
     "a run that ends before it starts": f"{RUN} values ({UUID}, 'data', now(), now() - interval '1 s', 'failed')",
-    "a mark without a run": f"insert into agent_qc (run_id, run_started_at, quality_score) values ({UUID}, now(), 3)",
+    "a mark without a run": f"insert into agent_qc (run_id, quality_score) values ({UUID}, 3)",
     "attempt zero": "insert into decision_sync_event_logs (decision_id, status, attempt) values (1, 'ok', 0)",
     "a sync in no scope": "insert into decision_sync_event_logs (decision_id, status, scope) values (1, 'ok', 'x')",
     "a decision of nobody": "insert into decision_log (scope, actor, action) values ('ops', ' ', 'refund')",
@@ -172,10 +172,9 @@ def test_a_run_is_not_deleted_under_its_marks(conn):
     conn.execute(text(f"insert into agent_run (run_id, agent_name) values ({UUID}, 'data')"))
     conn.execute(
         text("""
-            insert into agent_qc (run_id, run_started_at, quality_score)
-            select run_id, started_at, 4 from agent_run
+            insert into agent_qc (run_id, quality_score) select run_id, 4 from agent_run
         """)
     )
 
-    with pytest.raises(IntegrityError, match="agent_qc_run_fkey"):
+    with pytest.raises(IntegrityError, match="agent_qc_run_id_fkey"):
         conn.execute(text("delete from agent_run"))

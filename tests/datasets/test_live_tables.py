@@ -101,7 +101,9 @@ def test_no_retention_condition_is_ever_null(conn, facts):
     conditions = [rule.where for rule in rules if rule.where]
 
     for condition in conditions:
-        value = conn.execute(text(f"select ({condition}) from (select {nothing}) r")).scalar()
+        value = conn.execute(
+            text(f"select ({condition}) from (select {nothing}) {facts.relation}")
+        ).scalar()
         assert value is not None, condition
 
 

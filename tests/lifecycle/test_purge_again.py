@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from ocd.datasets.agents import AGENT_FEEDBACK, AGENT_QUERIES
+from ocd.datasets.agents import AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES
 from ocd.datasets.registry import DATASETS
 from ocd.lifecycle import copying, purge
 from ocd.lifecycle.backup import backup
@@ -100,7 +100,8 @@ def test_every_table_of_the_sample_shop_is_purged_into_archives(
         report = delete(dataset)
 
         gone = archived(conn, store, dataset)
-        assert 0 < report.rows == len(gone) < len(before[dataset.name])
+        assert report.rows == len(gone) < len(before[dataset.name])
+        assert report.rows or dataset not in (AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES)
         assert sorted([*gone, *ids(conn, dataset.table)]) == before[dataset.name]
 
 

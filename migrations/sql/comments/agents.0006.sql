@@ -51,7 +51,6 @@ comment on column public.agent_run.metadata is 'Whatever else the agent says of 
 comment on table public.agent_qc is 'Marks that people gave to agent runs.';
 comment on column public.agent_qc.id is 'Identity.';
 comment on column public.agent_qc.run_id is 'The run that was marked.';
-comment on column public.agent_qc.run_started_at is 'Start of that run: mark and run expire by the same clock.';
 comment on column public.agent_qc.quality_score is 'Mark from 1 to 5.';
 comment on column public.agent_qc.notes is 'Free remarks.';
 comment on column public.agent_qc.created_at is 'When the row was written.';
