@@ -19,6 +19,17 @@ SCHEDULE = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 900},
     },
+    "freshness": {
+        "task": "database.freshness",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
+    # Mondays and Thursdays as well.
+    "schema snapshot": {
+        "task": "database.snapshot_schema",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
     # Its period is OCD_CANARY_S.
     "canary": {
         "task": "ledger.canary",
