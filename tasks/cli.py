@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("hold", "Keep beat from ordering a job, a flow or everything."),
     "resume": ("hold", "Let beat order again."),
     "seed": ("system", "Fill the embedded database with sample data."),
+    "load": ("load", "Load decisions and telemetry from files."),
     "db": ("system", "Migrate the database and audit it: upgrade, downgrade, status, audit."),
     "check": ("system", "Check settings, servers and schema before anything runs."),
     "api": ("health", "Serve health and metrics over HTTP."),
