@@ -7,6 +7,8 @@ import pytest
 
 from ocd.core import migrate
 from ocd.core.errors import ConfigError
+from ocd.database import rights
+from tests.database.test_rights import connected
 
 #: The agent tables as desks have them: without our additions, two with an index of their own.
 THEIRS = """
@@ -126,3 +128,17 @@ def test_a_foreign_policy_on_an_agent_table_is_refused_by_name(theirs):
         migrate.upgrade(theirs.owner_url)
 
     assert content(theirs.superuser_url) == before
+
+
+def test_adopted_tables_of_supabase_are_closed_to_everybody_who_was_not_meant(supabase_database):
+    """There they were made with default privileges: `anon` could read, write and truncate them."""
+    execute(supabase_database.owner_url, THEIRS)
+    execute(supabase_database.owner_url, ROWS)
+    before = content(supabase_database.superuser_url)
+
+    migrate.upgrade(supabase_database.owner_url)
+
+    with connected(supabase_database.superuser_url) as conn:
+        assert rights.granted(conn) == rights.said()
+        assert rights.policies_granted(conn) == rights.policies_said()
+    assert content(supabase_database.superuser_url) == before
