@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rerun": ("order", "Take ended runs up again: one, a flow's failed steps, the dead."),
     "cancel": ("order", "Stop a run between two batches."),
     "pause": ("hold", "Keep beat from ordering a job, a flow or everything."),
+    "hold": ("legal", "Keep rows from every purge: place, release, list."),
     "resume": ("hold", "Let beat order again."),
     "seed": ("system", "Fill the embedded database with sample data."),
     "load": ("load", "Load decisions and telemetry from files."),

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from ocd.core.errors import BackupMissing, PolicyRefused
 from ocd.datasets.facts import Dataset
+from ocd.ledger.holds import NOTHING, Held
 
 #: A window may end this much in the future of the database's clock; more is a wrong clock.
 CLOCK_TOLERANCE = timedelta(seconds=60)
@@ -26,10 +27,14 @@ class Expiry:
 
 @dataclass(frozen=True)
 class PurgePlan:
-    """What to delete from a dataset, with cutoffs frozen: a retry or a dry run uses the same ones."""
+    """What to delete from a dataset, with cutoffs frozen: a retry or a dry run uses the same ones.
+
+    Rows of `held` conversations stay, whatever their age.
+    """
 
     dataset: str
     expiries: tuple[Expiry, ...]
+    held: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
@@ -37,14 +42,17 @@ class PurgePlan:
         parts = [
             (one.rule, one.condition, one.since, one.cutoff.isoformat()) for one in self.expiries
         ]
-        return hashlib.sha256(json.dumps([self.dataset, parts]).encode()).hexdigest()
+        said = [self.dataset, parts, *([self.held] if self.held else [])]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
-def plan_purge(dataset: Dataset, *, window_end: datetime, now: datetime) -> PurgePlan | None:
+def plan_purge(
+    dataset: Dataset, *, window_end: datetime, now: datetime, held: Held = NOTHING
+) -> PurgePlan | None:
     """Decide what is past retention at the end of the window. `None`: this dataset is kept for ever.
 
     The first rule whose condition matches a row decides about it. Raises PolicyRefused for a window
-    that is not over.
+    that is not over, and where a legal hold covers every row.
     """
     if dataset.retention is None:
         return None
@@ -52,6 +60,7 @@ def plan_purge(dataset: Dataset, *, window_end: datetime, now: datetime) -> Purg
         raise PolicyRefused(
             f"{dataset.name}: the window ends at {window_end.isoformat()}, which is not over; is a clock wrong?"
         )
+    require_no_hold(dataset, held)
     expiries = []
     earlier: list[str] = []
     for rule in dataset.retention.rules:
@@ -60,7 +69,16 @@ def plan_purge(dataset: Dataset, *, window_end: datetime, now: datetime) -> Purg
         if rule.keep is not None:
             expiries.append(Expiry(rule.name, condition, rule.since, window_end - rule.keep))
         earlier.append(own)
-    return PurgePlan(dataset.name, tuple(expiries))
+    return PurgePlan(dataset.name, tuple(expiries), held.conversations)
+
+
+def require_no_hold(dataset: Dataset, held: Held) -> None:
+    """Raise PolicyRefused where a hold covers every row, or conversations that the table does not know."""
+    knows = any(column.name == "conversation_id" for column in dataset.columns)
+    if held.is_whole or (held.conversations and not knows):
+        raise PolicyRefused(
+            f"{dataset.name}: a legal hold covers every row, so nothing is deleted; see `ocd hold list`"
+        )
 
 
 def require_backup(

@@ -7,7 +7,7 @@ import json
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from ocd.core.errors import ContractBroken, PolicyRefused
 from ocd.core.sqlfiles import statement
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
+from ocd.ledger import holds
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
 from ocd.ledger.windows import Window
@@ -115,7 +116,8 @@ def purge(
 def _planned(
     conn: Connection, dataset: Dataset, *, now: datetime, window: Window, trust: timedelta
 ) -> PurgePlan:
-    found = policy.plan_purge(dataset, window_end=window.end, now=now)
+    held = holds.held(conn, dataset.name)
+    found = policy.plan_purge(dataset, window_end=window.end, now=now, held=held)
     if found is None:
         raise PolicyRefused(f"{dataset.name} is kept for ever")
     _check_trust(conn, dataset, now=now, window=window, trust=trust)
@@ -159,6 +161,16 @@ def _check_copy(conn: Connection, dataset: Dataset, store: Store, *, window: Win
         )
 
 
+def _check_holds(conn: Connection, dataset: Dataset, found: PurgePlan) -> None:
+    """Raise PolicyRefused where a hold was placed since the plan was made; a rerun heeds it."""
+    held = holds.held(conn, dataset.name)
+    policy.require_no_hold(dataset, held)
+    if set(held.conversations) - set(found.held):
+        raise PolicyRefused(
+            f"{dataset.name}: a legal hold was placed meanwhile; `ocd rerun` heeds it"
+        )
+
+
 def _predicate(found: PurgePlan) -> sql.Composed:
     parts = [
         sql.SQL("({} and {} < {})").format(
@@ -166,10 +178,12 @@ def _predicate(found: PurgePlan) -> sql.Composed:
         )
         for one in found.expiries
     ]
-    return (
-        sql.SQL("({})").format(sql.SQL(" or ").join(parts))
-        if parts
-        else sql.SQL("({})").format(sql.SQL("false"))
+    expired = sql.SQL(" or ").join(parts) if parts else sql.SQL("false")
+    if not found.held:
+        return sql.SQL("({})").format(expired)
+    # A row without a conversation is in none that is held.
+    return sql.SQL("(({}) and not coalesce(conversation_id::text = any({}), false))").format(
+        expired, sql.Literal(list(found.held))
     )
 
 
@@ -184,7 +198,7 @@ def _count(conn: Connection, dataset: Dataset, found: PurgePlan) -> PurgeReport:
         query = sql.SQL("select count(*), min({}) from {} where {}").format(
             sql.Identifier(one.since),
             copying.table_of(dataset),
-            _predicate(PurgePlan(found.dataset, (one,))),
+            _predicate(replace(found, expiries=(one,))),
         )
         row = cursor.execute(query).fetchone()
         assert row is not None, "an aggregate gives a row"  # noqa: S101
@@ -232,6 +246,7 @@ def _batches(
             conn.execute(text("set local lock_timeout = '2s'"))
             conn.execute(text("set local statement_timeout = '60s'"))
             _check_trust(conn, dataset, now=run.now, window=run.window, trust=trust)
+            _check_holds(conn, dataset, found)
             keys = _next_keys(conn, dataset, found, after, size)
             if keys is None:
                 return
