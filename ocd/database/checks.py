@@ -31,7 +31,10 @@ def _asks(name: str) -> Callable[[Scene], Seen]:
 def _judges(judge: Callable[[list[LivePolicy]], Seen]) -> Callable[[Scene], Seen]:
     """Make a look that hands the live policies to a judge."""
     return lambda scene: judge(
-        [LivePolicy(**row) for row in scene.conn.execute(_POLICIES).mappings()]
+        [
+            LivePolicy(**row)
+            for row in scene.conn.execute(_POLICIES, rights.LEDGER_TABLES).mappings()
+        ]
     )
 
 

@@ -14,6 +14,8 @@ from ocd.datasets.views import FUNCTIONS, VIEWS
 
 _RIGHTS = statement(__file__, "list_rights.sql")
 _POLICIES = statement(__file__, "list_policies.sql")
+#: Tables of ours that the facts speak of, beside everything in the shop's schemas.
+LEDGER_TABLES = {"tables": [one.table for one in DATASETS if one.schema == "ocd"]}
 #: An adopted table may count its ids by a sequence that its writers must reach.
 _SEQUENCE = frozenset({"usage", "select"})
 
@@ -61,7 +63,8 @@ def granted(conn: Connection) -> frozenset[Right]:
     What lets the worker and the service count ids is left out: it lets them see no row.
     """
     found = {
-        Right(row.object, row.role, row.verb, row.column_name) for row in conn.execute(_RIGHTS)
+        Right(row.object, row.role, row.verb, row.column_name)
+        for row in conn.execute(_RIGHTS, LEDGER_TABLES)
     }
     return frozenset(one for one in found if not _is_counting(one))
 
@@ -94,7 +97,7 @@ def policies_granted(conn: Connection) -> frozenset[Policy]:
     """Return the live policies, one entry per role; restrictive ones are left out, they only narrow."""
     return frozenset(
         Policy(row.on_table, role, row.verb, _flat(row.using), _flat(row.checked))
-        for row in conn.execute(_POLICIES)
+        for row in conn.execute(_POLICIES, LEDGER_TABLES)
         if row.is_permissive
         for role in row.roles
     )

@@ -13,7 +13,7 @@ DETAIL_WINDOW = timedelta(days=90)
 ATTEMPT = Dataset(
     name="ledger_attempt",
     table="ocd.attempt",
-    description="Every time a worker took a run, and what came of it.",
+    description="Every time a worker took a run.",
     owner="engineering",
     grain="one row per run and fence",
     key="id",
@@ -54,7 +54,7 @@ ATTEMPT = Dataset(
 LOG_LINE = Dataset(
     name="ledger_log_line",
     table="ocd.log_line",
-    description="Log lines of runs.",
+    description="Log lines of each attempt; no personal data, no values.",
     owner="engineering",
     grain="one row per line",
     key="id",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 SHA = "md5('{n}') || md5('{who}')"
 PARENT = "(select run_id from public.agent_run where agent_name = 'parent')"
+RUN = "(select min(id) from ocd.run)"
 
 ROWS: dict[str, dict[str, str]] = {
     "agent_approvals": {"conversation_id": "'{who}'", "serialized": "'{{}}'"},
@@ -51,6 +52,20 @@ ROWS: dict[str, dict[str, str]] = {
     "shopify_orders": {"shop_domain": "'s'", "order_id": "'{n}'"},
     "shopify_order_lines": {"shop_domain": "'s'", "order_id": "'{n}'", "line_number": "1"},
     "shopify_inventory": {"shop_domain": "'s'", "variant_id": "'{n}'"},
+    "ledger_attempt": {
+        "run_id": RUN,
+        "fence": "{n}",
+        "generation": "1",
+        "number": "1",
+        "worker": "'w'",
+    },
+    "ledger_log_line": {
+        "run_id": RUN,
+        "fence": "1",
+        "at": "now()",
+        "level": "'info'",
+        "event": "'e'",
+    },
 }
 
 #: A column that an update may set to itself, where the facts name no others.
@@ -75,6 +90,8 @@ CHANGED = {
     "shopify_orders": "name",
     "shopify_order_lines": "title",
     "shopify_inventory": "quantity",
+    "ledger_attempt": "outcome",
+    "ledger_log_line": "event",
 }
 
 

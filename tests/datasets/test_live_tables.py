@@ -119,8 +119,10 @@ def test_a_table_comes_after_those_it_refers_to(conn):
     ).all()
 
     places = {name.removeprefix("public."): number for number, name in enumerate(order)}
-    assert references
-    assert all(places[parent] < places[child] for child, parent in references)
+    # Details of the ledger refer to its runs, which no backup holds.
+    among_them = [(child, parent) for child, parent in references if parent != "ocd.run"]
+    assert among_them
+    assert all(places[parent] < places[child] for child, parent in among_them)
 
 
 @each_dataset

@@ -5,5 +5,5 @@ select p.policyname as name, p.schemaname || '.' || p.tablename as on_table, p.r
        lower(p.cmd) as verb, p.permissive = 'PERMISSIVE' as is_permissive,
        coalesce(p.qual, '') as using, coalesce(p.with_check, '') as checked
 from pg_policies p
-where p.schemaname in ('public', 'landing')
+where (p.schemaname in ('public', 'landing') or p.schemaname || '.' || p.tablename = any(:tables))
 order by 2, 1

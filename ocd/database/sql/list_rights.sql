@@ -1,10 +1,11 @@
--- Every right on the shop's relations, sequences and our functions that somebody besides the owner has.
+-- Every right on the shop's relations, sequences, the :tables and our functions that somebody besides the owner has.
 -- Returns: one row (object, role, verb, column_name) per right; column_name is '' for the whole object.
 -- Leans on: pg_class, pg_attribute and pg_proc are small; they are read whole.
 with relation as (
   select c.oid, n.nspname || '.' || c.relname as object, c.relowner, c.relkind, c.relacl
   from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname in ('public', 'landing') and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
+  where (n.nspname in ('public', 'landing') or n.nspname || '.' || c.relname = any(:tables))
+    and c.relkind in ('r', 'p', 'v', 'm', 'f', 'S')
 ), entry as (
   select r.object, r.relowner as owner, a.grantee, a.privilege_type, '' as column_name
   from relation r
