@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from ocd.analytics.kpis.spec import Kpi, Metric, Specs
     from ocd.datasets.facts import Dataset
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -77,7 +78,7 @@ def jobs_page() -> str:
 
 
 def datasets_page() -> str:
-    """Every dataset with its columns, retention and rights."""
+    """Every dataset with its columns, retention and rights, and every view."""
     from ocd.datasets.registry import DATASETS
 
     lines = ["# Datasets"]
@@ -97,7 +98,20 @@ def datasets_page() -> str:
                     f"| {rule.name} | {f'`{rule.where}`' if rule.where else 'all others'} | {kept} |"
                 )
         lines += ["", _fed(dataset), "", *_rights(dataset)]
-    return "\n".join(lines)
+    return "\n".join(lines + _views())
+
+
+def _views() -> list[str]:
+    """Every view with what it reads and who reads it."""
+    from ocd.datasets.views import VIEWS
+
+    lines = ["", "## Views", "", "A view shows its reader no more than the tables below it would."]
+    lines += ["", "| view | what it says | made from | readers |", "|---|---|---|---|"]
+    lines += [
+        f"| `{one.name}` | {one.description} | {', '.join(one.reads)} | {', '.join(one.readers)} |"
+        for one in VIEWS
+    ]
+    return lines
 
 
 def _fed(dataset: Dataset) -> str:
@@ -159,7 +173,59 @@ def commands_page() -> str:
     return "\n".join(lines).rstrip()
 
 
+def kpis_page() -> str:
+    """Every key figure with its definition, limits and edge cases."""
+    from ocd.analytics.kpis.files import load
+
+    specs = load()
+    lines = [
+        "# Key figures",
+        "",
+        "Computed every night from the specifications in [`docs/data`](../data); where one has no value, it has a reason.",
+        "`:start` and `:end` are the edges of the night's period, and days are the shop's.",
+        "",
+        "| figure | what it says | unit | owner |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| [`{name}`](#{name}) | {metric.description} | {kpi.unit} | {kpi.owner} |"
+        for name, (metric, kpi) in sorted(specs.kpis().items())
+    ]
+    for name, (metric, kpi) in sorted(specs.kpis().items()):
+        lines += ["", f"## {name}", "", metric.description, "", *_kpi(specs, metric, kpi)]
+    return "\n".join(lines)
+
+
+def _kpi(specs: Specs, metric: Metric, kpi: Kpi) -> list[str]:
+    """The lines of one figure."""
+    total = " and in all" if kpi.has_total else ""
+    stored = f"by {kpi.scope}{total}" if kpi.scope else "in all"
+    if kpi.keep == "flagged":
+        stored += f"; of the {kpi.scope}s only those that reach a level"
+    better = {"up": ", more is better", "down": ", less is better"}.get(kpi.direction or "", "")
+    lines = [f"Version {kpi.version}, {kpi.unit}{better}; owner {kpi.owner}; stored {stored}.", ""]
+    if kpi.is_snapshot:
+        lines += ["About how things stand when it is computed, so it cannot be had later.", ""]
+    lines += ["```sql", metric.expression if metric.inputs else _aggregated(metric), "```", ""]
+    for one in dict.fromkeys((*metric.inputs, *kpi.inputs)):
+        lines.append(f"- `{one}`: {specs.metric(one).description}")
+    lines += [f"- **{level}** where {text}" for level, text in kpi.thresholds.items()]
+    lines += [f"- no value, `{reason}`, where {text}" for reason, text in kpi.reasons.items()]
+    lines += [f"- assumes: {text}" for text in kpi.assumptions]
+    lines += [f"- edge: {text}" for text in kpi.edge_cases]
+    lines += [f"- used by: {', '.join(kpi.used_by)}"] if kpi.used_by else []
+    return lines[:-1] if not lines[-1] else lines
+
+
+def _aggregated(metric: Metric) -> str:
+    """A simple metric in one line: how, of what, where."""
+    share = f" {metric.percentile}" if metric.percentile is not None else ""
+    where = f"\nwhere {metric.condition}" if metric.condition else ""
+    return f"{metric.aggregation}{share}: {metric.expression}{where}"
+
+
 PAGES = {
+    "kpis.md": kpis_page,
     "settings.md": settings_page,
     "jobs.md": jobs_page,
     "datasets.md": datasets_page,

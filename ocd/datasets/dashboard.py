@@ -115,7 +115,13 @@ METRIC_FACTS = Dataset(
     columns=(
         ID,
         Column("metric", "text", "Name of the metric.", nullable=False),
-        Column("scope", "text", "An agent, or empty for all.", nullable=False, default="''"),
+        Column(
+            "scope",
+            "text",
+            "An agent, shop, page or stock number; empty for all.",
+            nullable=False,
+            default="''",
+        ),
         Column("period_start", INSTANT, "Begin of the period.", nullable=False),
         Column("period_end", INSTANT, "End of the period.", nullable=False),
         Column("value", "numeric", "The value; null where it cannot be had."),
@@ -124,10 +130,31 @@ METRIC_FACTS = Dataset(
         Column("reason", "text", "Why there is no value."),
         Column("run_id", "bigint", "Run that computed it.", nullable=False),
         Column("computed_at", INSTANT, "When it was computed.", nullable=False),
+        Column("level", "text", "ok, warn or crit; null without a value or limits."),
+        Column(
+            "spec",
+            "jsonb",
+            "Version, limits and assumptions of its specification.",
+            nullable=False,
+            default=_EMPTY,
+        ),
     ),
     is_backed_up=True,
     access=(*SERVICES, Access("ocd_reader", READ)),
     feed=Feed(
-        ("agent_approvals", "agent_feedback", "agent_queries"), fresh_within=timedelta(days=2)
+        (
+            "agent_approvals",
+            "agent_feedback",
+            "agent_queries",
+            "chatwoot_conversations",
+            "dashboard_facts",
+            "decision_log",
+            "decision_sync_event_logs",
+            "ga4",
+            "shopify_inventory",
+            "shopify_order_lines",
+            "shopify_orders",
+        ),
+        fresh_within=timedelta(days=2),
     ),
 )

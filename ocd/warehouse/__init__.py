@@ -1,6 +1,6 @@
 """Numbers of a period: one fact per (metric, scope, period), however often they are computed.
 
-For tiles, reports and people who ask how the agents did. Door: `rollup.rollup`. Flow: statements in
-`sql/measure_*.sql`, each returning (metric, scope, value, unit, inputs, reason) → upsert into
-`metric_facts`. Scope is an agent's name, or empty for all of them together.
+For tiles, reports and people who ask how the desk did. Door: `rollup.rollup`. Flow: figures of the
+period, computed by what the entrance passes in → upsert into `metric_facts` with inputs, reason and
+level. Scope is an agent, a shop, a page or a stock number, or empty for all of them together.
 """

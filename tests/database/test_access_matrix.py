@@ -143,15 +143,22 @@ def test_a_role_can_do_what_the_facts_say_and_nothing_else(shop, case):
     assert found == case.expected()
 
 
+def columns_of(shop: Shop, view: View) -> list[str]:
+    conn = shop.connections["superuser"]
+    found = conn.execute(f"select * from {view.name} limit 0").description
+    conn.rollback()
+    return [f'"{one.name}"' for one in found]
+
+
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("verb", list(Verb))
 @pytest.mark.parametrize("view", VIEWS, ids=lambda one: one.name)
 def test_a_view_is_read_by_its_readers_and_written_by_nobody(shop, view: View, verb, role):
-    column = "attempt" if view.name == "public.decision_sync_events" else "run_id"
+    column = columns_of(shop, view)[-1]
     statements = {
         Verb.SELECT: f"select * from {view.name}",
-        Verb.INSERT: f"insert into {view.name} ({column}) values (1)",
-        Verb.UPDATE: f"update {view.name} set {column} = 1",
+        Verb.INSERT: f"insert into {view.name} ({column}) values (null)",
+        Verb.UPDATE: f"update {view.name} set {column} = null",
         Verb.DELETE: f"delete from {view.name}",
     }
 

@@ -67,6 +67,7 @@ CLOSED = {
     "sender_type",
     "sku",
     "source_id",
+    "spec",
     "status",
     "title",
     "top_category_l1",

@@ -49,7 +49,7 @@ def test_up_down_up_leaves_an_identical_catalog(empty_database):
 
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_each_revision_goes_down_to_what_was_before(empty_database, revision):
-    before = f"{int(revision) - 1:04}" if revision != "0001" else "base"
+    before = ["base", *REVISIONS][REVISIONS.index(revision)]
     migrate.upgrade(empty_database.owner_url, revision)
     migrate.downgrade(empty_database.owner_url, before)
     first = catalog(empty_database.superuser_url)

@@ -12,8 +12,10 @@ from ocd.ledger import claims
 from ocd.ledger.claims import Ending
 from ocd.ledger.states import State
 from ocd.warehouse.rollup import rollup
+from tasks.warehouse import measured
 from tests.factories.agents import make_approval, make_feedback, make_query
 from tests.factories.clock import NOW
+from tests.warehouse.arithmetic import percentile, ratio
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 END = START + timedelta(days=1)
@@ -28,7 +30,7 @@ def compute(conn, db, start_run):
     def deed(window="2026-11-23"):
         conn.commit()
         run = start_run("warehouse.rollup", window)
-        report = rollup(conn, run=run, now=NOW)
+        report = rollup(conn, run=run, now=NOW, measure=measured)
         with db.engine.begin() as ending:
             done = Ending(State.DONE, "done", rows=0, evidence={"type": "T", "version": 1})
             claims.finish(ending, run, done)
@@ -50,21 +52,6 @@ def values(conn):
     return {
         key: None if value is None else float(value) for key, (value, *_) in facts(conn).items()
     }
-
-
-def percentile(numbers, share):
-    """Interpolate linearly between the two nearest ranks."""
-    if not numbers:
-        return None
-    ordered = sorted(numbers)
-    place = (len(ordered) - 1) * share
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
-
-
-def ratio(part, whole):
-    return part / whole if whole else None
 
 
 def is_within(instant):
@@ -110,6 +97,14 @@ def random_approvals(rng, count):
     return made
 
 
+def quality_score(rows, approved, latency):
+    if not approved or not latency:
+        return None
+    edits = sum(row["human_edited"] for row in rows) / len(rows)
+    speed = max(0, 1 - sum(latency) / len(latency) / 1000)
+    return 50 * sum(approved) / len(approved) + 30 * (1 - edits) + 20 * speed
+
+
 def expected_of_queries(queries):
     expected = {}
     today = [row for row in queries if is_within(row["created_at"])]
@@ -118,12 +113,13 @@ def expected_of_queries(queries):
         approved = [row["approved"] for row in rows if row["approved"] is not None]
         latency = [row["latency_ms"] for row in rows if row["latency_ms"] is not None]
         expected |= {
-            ("agent.queries", scope): len(rows),
-            ("agent.approval_rate", scope): ratio(sum(approved), len(approved)),
-            ("agent.edit_rate", scope): ratio(sum(row["human_edited"] for row in rows), len(rows)),
-            ("agent.slow_queries", scope): sum(one > 200 for one in latency),
-            ("agent.latency_p50", scope): percentile(latency, 0.5),
-            ("agent.latency_p95", scope): percentile(latency, 0.95),
+            ("agent_queries", scope): len(rows),
+            ("agent_approval_rate", scope): ratio(sum(approved), len(approved)),
+            ("agent_edit_rate", scope): ratio(sum(row["human_edited"] for row in rows), len(rows)),
+            ("agent_slow_queries", scope): sum(one > 200 for one in latency),
+            ("agent_latency_p50", scope): percentile(latency, 0.5),
+            ("agent_latency_p95", scope): percentile(latency, 0.95),
+            ("agent_quality_score", scope): quality_score(rows, approved, latency),
         }
     return expected
 
@@ -145,12 +141,12 @@ def expected_of_support(approvals, feedback):
         if is_within(row["created_at"]) and row["safe_to_send"] is not None
     ]
     return {
-        ("support.approvals_opened", ""): sum(is_within(row["created_at"]) for row in approvals),
-        ("support.approvals_resolved", ""): len(waits),
-        ("support.approvals_pending", ""): len(open_at_end),
-        ("support.resolution_p50", ""): percentile(waits, 0.5),
-        ("feedback.judged", ""): len(judged),
-        ("feedback.unsafe", ""): judged.count(False),
+        ("support_approvals_opened", ""): sum(is_within(row["created_at"]) for row in approvals),
+        ("support_approvals_resolved", ""): len(waits),
+        ("support_approvals_pending", ""): len(open_at_end),
+        ("support_resolution_p50", ""): percentile(waits, 0.5),
+        ("feedback_judged", ""): len(judged),
+        ("feedback_unsafe", ""): judged.count(False),
     }
 
 
@@ -173,8 +169,11 @@ def test_values_equal_an_independent_computation(conn, compute, draw):
     report = compute()
 
     expected = expected_of_queries(queries) | expected_of_support(approvals, feedback)
-    assert values(conn) == pytest.approx(expected, rel=1e-9)
-    assert report.rows == len(expected)
+    found = values(conn)
+    assert {key: found[key] for key in found if key[0] in {name for name, _ in expected}} == (
+        pytest.approx(expected, rel=1e-9)
+    )
+    assert report.rows == len(found)
     assert report.scopes == len(AGENTS)
 
 
@@ -197,7 +196,7 @@ def test_computing_again_after_a_change_replaces_the_value(conn, compute):
 
     compute()
 
-    assert values(conn)["agent.queries", ""] == 2
+    assert values(conn)["agent_queries", ""] == 2
 
 
 def test_another_day_has_facts_of_its_own(conn, compute):
@@ -208,7 +207,7 @@ def test_another_day_has_facts_of_its_own(conn, compute):
 
     rows = conn.execute(
         text(
-            "select period_start, value from metric_facts where metric = 'agent.queries' and scope = ''"
+            "select period_start, value from metric_facts where metric = 'agent_queries' and scope = ''"
         )
     ).all()
     assert dict(map(tuple, rows)) == {START: 1, START - timedelta(days=1): 0}
@@ -219,15 +218,27 @@ def test_an_empty_day_gives_zeros_and_reasons(conn, compute):
 
     found = facts(conn)
     missing = {key[0]: reason for key, (value, _, _, reason) in found.items() if value is None}
-    assert len(found) == 12
     assert missing == {
-        "agent.approval_rate": "nothing_reviewed",
-        "agent.edit_rate": "no_queries",
-        "agent.latency_p50": "no_queries",
-        "agent.latency_p95": "no_queries",
-        "support.resolution_p50": "nothing_resolved",
+        "activation_rate": "no_active_shops",
+        "agent_approval_rate": "nothing_reviewed",
+        "agent_edit_rate": "no_queries",
+        "agent_latency_p50": "no_queries",
+        "agent_latency_p95": "no_queries",
+        "agent_quality_score": "nothing_reviewed",
+        "decision_sync_failure_rate": "no_syncs",
+        "feedback_judged_share": "no_drafts",
+        "first_response_breach_rate": "no_conversations",
+        "fulfillment_issue_rate": "no_orders",
+        "sales_delta_24h": "no_baseline",
+        "sales_delta_wow": "no_baseline",
+        "sla_breach_rate": "no_open_conversations",
+        "sla_resolution_p50": "no_breaches",
+        "sla_resolution_p90": "no_breaches",
+        "support_resolution_p50": "nothing_resolved",
+        "traffic_change_wow": "missing_days",
     }
     assert {value for value, *_ in found.values()} == {0, None}
+    assert {scope for _, scope in found} == {""}
 
 
 def test_a_value_has_no_reason_and_a_missing_one_has_its_inputs(conn, compute):
@@ -236,13 +247,36 @@ def test_a_value_has_no_reason_and_a_missing_one_has_its_inputs(conn, compute):
     compute()
 
     found = facts(conn)
-    assert found["agent.approval_rate", ""] == (
+    assert found["agent_approval_rate", ""] == (
         None,
         "ratio",
-        {"approved": 0, "reviewed": 0},
+        {"agent_approved": 0, "agent_reviewed": 0},
         "nothing_reviewed",
     )
-    assert found["agent.queries", "support"] == (1, "count", {"queries": 1}, None)
+    assert found["agent_queries", "support"] == (1, "count", {}, None)
+
+
+def test_a_fact_says_its_level_its_limits_and_what_it_assumes(conn, compute):
+    for _ in range(6):
+        make_approval(conn, created_at=START)
+
+    report = compute()
+
+    row = conn.execute(
+        text(
+            "select value, level, spec from metric_facts where metric = 'support_approvals_pending'"
+        )
+    ).one()
+    assert (row.value, row.level) == (6, "warn")
+    assert row.spec == {
+        "version": 1,
+        "thresholds": {"warn": "value > 5", "crit": "value > 10"},
+        "assumptions": [
+            "An approval that was decided at an instant nobody wrote down was not open."
+        ],
+    }
+    assert report.levels["warn"] == 1
+    assert "1 warn" in report.summary
 
 
 def test_an_approval_resolved_later_still_stood_open_that_day(conn, compute):
@@ -251,7 +285,7 @@ def test_an_approval_resolved_later_still_stood_open_that_day(conn, compute):
 
     compute()
 
-    assert values(conn)["support.approvals_pending", ""] == 1
+    assert values(conn)["support_approvals_pending", ""] == 1
 
 
 def test_a_question_of_no_named_agent_does_not_replace_the_total(conn, compute):
@@ -261,5 +295,5 @@ def test_a_question_of_no_named_agent_does_not_replace_the_total(conn, compute):
 
     report = compute()
 
-    assert values(conn)["agent.queries", ""] == 2
+    assert values(conn)["agent_queries", ""] == 2
     assert report.rows == len(facts(conn))
