@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from alembic import context
 from sqlalchemy import Connection, text
 
@@ -11,6 +13,8 @@ LOCK_TIMEOUT = "2s"
 STATEMENT_TIMEOUT = "60s"
 #: Any constant: two migrations at once wait for each other.
 ADVISORY_LOCK = 0x0CD_0001
+#: How often the second one asks.
+POLL_S = 0.2
 
 
 def _configure(**where: object) -> None:
@@ -23,8 +27,23 @@ def _configure(**where: object) -> None:
     )
 
 
+def _wait_for_others(connection: Connection) -> None:
+    """Take the lock, asking again and again rather than waiting inside a statement.
+
+    A concurrent index build waits for every open statement, so it would wait for one that waits for it.
+    """
+    while True:
+        taken = connection.execute(
+            text("select pg_try_advisory_lock(:key)"), {"key": ADVISORY_LOCK}
+        ).scalar()
+        connection.commit()
+        if taken:
+            return
+        time.sleep(POLL_S)
+
+
 def _run_online(connection: Connection) -> None:
-    connection.execute(text("select pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+    _wait_for_others(connection)
     try:
         connection.execute(text("create schema if not exists ocd"))
         connection.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT}'"))

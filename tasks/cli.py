@@ -33,7 +33,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("hold", "Let beat order again."),
     "seed": ("system", "Fill the embedded database with sample data."),
     "load": ("load", "Load decisions and telemetry from files."),
-    "db": ("system", "Migrate the database and audit it: upgrade, downgrade, status, audit."),
+    "db": (
+        "system",
+        "Migrate the database and look at it: upgrade, downgrade, status, audit, slow.",
+    ),
     "check": ("system", "Check settings, servers and schema before anything runs."),
     "api": ("health", "Serve health and metrics over HTTP."),
     "up": ("system", "Run everything on this machine, in the foreground."),

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from ocd.core.errors import ConfigError, OcdError, SourceUnavailable
+from ocd.core.statements import watch
 
 #: A pooled connection that was used this recently is not asked whether it still stands.
 TRUST_S = 1.0
@@ -53,6 +54,7 @@ def engine_for(url: str, application: str) -> Engine:
     pid, engine = _engines.get(key, (mine, None))
     if engine is None:
         engine = _new_engine(sqlalchemy_url(url), application)
+        watch(engine)
     elif pid != mine:
         engine.dispose(close=False)
     _engines[key] = (mine, engine)

@@ -11,9 +11,9 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, NullPool, create_engine, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from ocd.core.db import sqlalchemy_url
+from ocd.core.db import redacted, sqlalchemy_url
 from ocd.core.errors import ConfigError, SchemaMismatch
 
 
@@ -74,6 +74,9 @@ def _run(url: str, deed: Callable[[Config], None]) -> None:
             raise ConfigError(
                 f"migration: {origin}; migrations need the owner login (OCD_OWNER_DATABASE_URL)"
             ) from error
+        except OperationalError as error:
+            # Somebody held a table for longer than the lock timeout, say: nothing has changed.
+            raise redacted(error) from error
         except RuntimeError as error:
             # Revisions import nothing of ours, so their refusal is known by name only.
             if type(error).__name__ != "AdoptionRefused":

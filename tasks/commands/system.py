@@ -28,6 +28,7 @@ from ocd.ledger import notify
 from tasks import runtime
 from tasks.commands.audit import audit
 from tasks.commands.look import json_option
+from tasks.commands.slow import slow
 from tasks.render import as_json, console
 
 
@@ -132,6 +133,7 @@ def db_status(is_json: bool) -> int:
 
 
 db.add_command(audit)
+db.add_command(slow)
 
 
 @click.command(epilog="Example: ocd check --json")
