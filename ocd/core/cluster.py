@@ -259,12 +259,14 @@ def scratch_postgres() -> Iterator[str]:
 
 def sweep_scratch() -> None:
     """Stop and remove scratch servers whose process is gone."""
+    ours = Identity.unprivileged()
+    our_uid = os.geteuid() if ours.uid is None else ours.uid
     for base in Path(tempfile.gettempdir()).glob(f"{_SCRATCH_PREFIX}*"):
         pid = base.name.removeprefix(_SCRATCH_PREFIX).split("-")[0]
-        ours = Identity.unprivileged()
-        is_ours = base.stat().st_uid == (os.geteuid() if ours.uid is None else ours.uid)
-        if pid.isdigit() and is_ours and not is_alive(int(pid), ""):
-            _remove_cluster(Cluster(base, ours, _SCRATCH_CONF))
+        with suppress(FileNotFoundError):  # another sweep was faster
+            is_ours = base.stat().st_uid == our_uid
+            if pid.isdigit() and is_ours and not is_alive(int(pid), ""):
+                _remove_cluster(Cluster(base, ours, _SCRATCH_CONF))
 
 
 def _remove_cluster(cluster: Cluster) -> None:
