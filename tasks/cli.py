@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backfill": ("backfill", "Run a job for past windows."),
     "backfills": ("backfill", "List, follow or cancel backfills."),
     "rerun": ("order", "Take ended runs up again: one, a flow's failed steps, the dead."),
+    "approve": ("approve", "Say yes to what a refused run asks for; it goes on."),
+    "approvals": ("approve", "List what runs ask for, and who said yes to what."),
     "cancel": ("order", "Stop a run between two batches."),
     "pause": ("hold", "Keep beat from ordering a job, a flow or everything."),
     "hold": ("legal", "Keep rows from every purge: place, release, list."),

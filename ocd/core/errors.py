@@ -5,7 +5,8 @@
     ├── QuotaExhausted        wait: the outside answers again at `retry_after_s`
     ├── StoreUnavailable      retry: the artifact store cannot take or give bytes (disk full, bucket away)
     ├── PolicyRefused         ask a human: a rule forbids it
-    │   └── BackupMissing     … because no trusted backup covers the data
+    │   ├── BackupMissing     … because no trusted backup covers the data
+    │   └── ApprovalNeeded    … because a limit is passed; `ocd approve RUN` lets it go on
     ├── ConfigError           fix the setting
     │   ├── UnknownName       … or the name: a job, parameter, dataset that does not exist
     │   └── SchemaMismatch    … or the schema: database and code are at different revisions
@@ -94,6 +95,15 @@ class BackupMissing(PolicyRefused):
             "run `ocd run lifecycle.backup` and `ocd run lifecycle.verify` first",
             dataset=dataset,
             needed_after=needed_after,
+        )
+
+
+class ApprovalNeeded(PolicyRefused):
+    """A limit is passed, and a person may say yes to that; carries the run that asks."""
+
+    def __init__(self, run_id: int, question: str) -> None:
+        super().__init__(
+            f"{question}; `ocd approve {run_id} --reason …` lets it go on", run_id=run_id
         )
 
 

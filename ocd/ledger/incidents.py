@@ -20,6 +20,7 @@ NOTIFY_ATTEMPTS = 10
 
 #: The page that helps, per error class, else per kind of incident; a test holds that each exists.
 HOW_TO = {
+    "ApprovalNeeded": "docs/how-to/approve-a-run.md",
     "BackupMissing": "docs/how-to/verify-a-backup.md",
     "ConfigError": "docs/how-to/find-out-why-a-run-failed.md",
     "ContractBroken": "docs/how-to/find-out-why-a-run-failed.md",

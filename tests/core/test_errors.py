@@ -20,6 +20,7 @@ CLASSES = [
 def test_every_error_survives_a_pickle(kind):
     special = {
         errors.BackupMissing: lambda: kind("agent_queries", needed_after="2026-11-23T02:00Z"),
+        errors.ApprovalNeeded: lambda: kind(12, "35 % of the table would go"),
         errors.UnknownName: lambda: kind("job", "purg", ["purge"]),
         errors.QuotaExhausted: lambda: kind("later", retry_after_s=30.0),
     }

@@ -38,6 +38,8 @@ def test_what_people_order_runs_in_a_pause(night):
         (["resume", "quality.check"], "is not paused"),
         (["flow", "show", "day"], "unknown flow"),
         (["flow", "show", "night", "--window", "soon"], "expected a day"),
+        (["approve", "1", "--reason", "x"], "run 1 asks for nothing"),
+        (["approve", "1"], "--reason"),
         (["rerun"], "name one run, or --dead alone"),
         (["rerun", "1", "--dead"], "name one run, or --dead alone"),
         (["backfills", "cancel", "99999"], "does not exist or has ended"),
