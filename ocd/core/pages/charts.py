@@ -93,7 +93,7 @@ def bars(title: str, values: Sequence[tuple[str, float]], *, shown: Shown = coun
 
 def _ceiling(value: float) -> float:
     """Return the next 1, 2, 2.5 or 5 times a power of ten: where an axis ends."""
-    if value <= 0:
+    if value < 1e-300:  # nothing, or too little for a logarithm of its own
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 2.5, 5, 10) if value <= step * power * (1 + 1e-9))
