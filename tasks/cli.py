@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cancel": ("order", "Stop a run between two batches."),
     "pause": ("hold", "Keep beat from ordering a job, a flow or everything."),
     "backups": ("backups", "List backups: how well proved, why each stays; show one."),
+    "purge": ("purge", "Look at what a purge would delete, and why."),
+    "policy": ("policy", "Keep rows longer than their rules say: list, set, unset."),
     "hold": ("legal", "Keep rows from every purge: place, release, list."),
     "resume": ("hold", "Let beat order again."),
     "seed": ("system", "Fill the embedded database with sample data."),
