@@ -30,6 +30,12 @@ SCHEDULE = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 900},
     },
+    # Some hours behind the night, whatever became of it.
+    "page": {
+        "task": "lifecycle.page",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
     # Sundays.
     "reread": {
         "task": "lifecycle.reread",

@@ -28,12 +28,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Flow:
-    """Steps in an order in which each comes behind those it waits for."""
+    """Steps in an order in which each comes behind those it waits for.
+
+    `closing` are jobs that show how it went, above all when it went badly, so they wait for no step: beat
+    orders them some hours later by their own cadence, `ocd night` once nothing moves any more.
+    """
 
     name: str
     description: str
     days: Cadence
     steps: tuple[Step, ...]
+    closing: tuple[str, ...] = ()
 
     @property
     def cadence(self) -> Cadence:
@@ -56,6 +61,7 @@ NIGHT = Flow(
         Step("quality.check"),
         Step("warehouse.rollup"),
     ),
+    closing=("lifecycle.page",),
 )
 
 FLOWS = (NIGHT,)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from sqlalchemy import Connection
+
 from ocd.core.clock import utc_now
 from ocd.core.cluster import scratch_database, scratch_postgres
 from ocd.core.db import now_of
@@ -15,7 +17,9 @@ from ocd.datasets.facts import Dataset
 from ocd.datasets.registry import DATASETS
 from ocd.datasets.registry import dataset as dataset_named
 from ocd.ledger.weekdays import Weekdays
+from ocd.ledger.windows import Daily
 from ocd.lifecycle import backup as backups
+from ocd.lifecycle import page as pages
 from ocd.lifecycle import purge as purges
 from ocd.lifecycle import reread as rereading
 from ocd.lifecycle import rotate as rotation
@@ -106,6 +110,17 @@ def _backup_life(settings: Settings) -> timedelta:
 def _scratch(door: Door) -> verification.Scratch:
     url = door.settings.scratch_database_url
     return scratch_postgres if url is None else partial(scratch_database, url)
+
+
+@job("lifecycle.page", queue="short", effect="idempotent", cadence=Daily(hour=5))
+def page(door: Door) -> pages.PageReport:
+    """Show on a page how large and old the tables are, what was purged, how well backups are proved."""
+    terms = purge_terms(door.settings)
+
+    def plan(conn: Connection, dataset: Dataset) -> purges.PurgeReport:
+        return purges.plan(conn, dataset, now=door.now, window=door.run.window, terms=terms)
+
+    return pages.write(door.conn, run=door.run, keeper=door.keeper, now=door.now, plan=plan)
 
 
 @job(

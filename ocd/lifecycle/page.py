@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any, ClassVar
 
+from markupsafe import Markup
 from sqlalchemy import Connection, text
 
 from ocd.core.errors import PolicyRefused
@@ -19,16 +20,14 @@ from ocd.datasets.registry import DATASETS
 from ocd.ledger import approvals
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
-from ocd.lifecycle import backups
+from ocd.lifecycle import rotate
 from ocd.lifecycle.purge import PurgeReport
-
-log = logging.getLogger(__name__)
 
 SOURCE = "lifecycle.page"
 #: How far back the charts go.
 TREND = timedelta(days=90)
-#: A row that is past its time for longer than this is overdue: the audit opens an incident.
-OVERDUE = timedelta(days=7)
+#: Bars of a chart, and backups in the table.
+SHOWN = 12
 _TABLES = statement(__file__, "list_tables.sql")
 _PURGES = statement(__file__, "list_purges.sql")
 
@@ -75,70 +74,82 @@ class Line:
     refusal: str | None
     last: dict[str, Any] | None
 
-    @property
-    def is_overdue(self) -> bool:
-        """Whether rows stayed although a purge ran: work for a person."""
-        return bool(self.expired and self.last and self.last["state"] != "done")
-
 
 def write(conn: Connection, *, run: Run, keeper: Keeper, now: datetime, plan: Plan) -> PageReport:
     """Look at every dataset with retention or backup, write the page as an artifact. Commits once."""
     since = now - TREND
     purges = [dict(row) for row in conn.execute(_PURGES, {"since": since}).mappings()]
-    made = backups.listed(conn, since=since)
+    made = [one for one in rotate.list_backups(conn)[::-1] if one["taken_at"] >= since]
     asked = approvals.approvals(conn)
     conn.rollback()
-    lines = _lines(conn, purges, plan)
-    proved = [one for one in made if one["level"]]
-    page = render.render(
+    lines = _lines(conn, purges, run.window.end, plan)
+    proved = [one for one in made if one["is_equal"]]
+    newest = proved[-1] if proved else None
+    backlog = sum(one.expired or 0 for one in lines)
+    refused = sum(one.refusal is not None for one in lines)
+    content = render.render(
         __file__,
         "page.html",
         now=now,
         window=run.window.label,
         run_id=run.id,
         lines=lines,
-        backups=made[::-1][:14],
-        newest=proved[-1] if proved else None,
+        backups=made[::-1][:SHOWN],
+        newest=newest,
         asked=asked,
-        backlog=sum(one.expired or 0 for one in lines),
-        refused=[one for one in lines if one.refusal],
-        charts=[
-            charts.bars(
-                "Size of each table, with indexes",
-                [(one.dataset, one.bytes) for one in sorted(lines, key=lambda one: -one.bytes)[:12]],
-                shown=render.size,
-            ),
-            charts.lines("Rows purged per night", _purged(purges)),
-            charts.lines("Seconds to restore everything (RTO)", [_trend("restore", made, "restore_s")], shown=render.span),
-            charts.lines("Size of each backup", [_trend("backup", made, "bytes")], shown=render.size),
-        ],
-    )  # fmt: skip
-    name = f"pages/retention-{run.window.label}.html"
-    with run.batch(conn):
-        stored = keeper.put(conn, SOURCE, "page", name, page)
-    newest = proved[-1] if proved else None
-    return PageReport(
-        stored.name,
-        len(lines),
-        sum(one.expired or 0 for one in lines),
-        sum(one.refusal is not None for one in lines),
-        newest["level"] if newest else None,
-        (now - newest["made_at"]).total_seconds() if newest else None,
+        backlog=backlog,
+        refused=refused,
+        charts=_charts(lines, purges, made, now),
     )
+    with run.batch(conn):
+        name = f"pages/retention-{run.window.label}.html"
+        stored = keeper.put(conn, SOURCE, "page", name, content)
+    age_s = (now - newest["taken_at"]).total_seconds() if newest else None
+    level = newest["level"] if newest else None
+    return PageReport(stored.name, len(lines), backlog, refused, level, age_s)
 
 
-def _lines(conn: Connection, purges: Sequence[dict[str, Any]], plan: Plan) -> list[Line]:
+def _charts(
+    lines: list[Line], purges: list[dict[str, Any]], made: list[dict[str, Any]], now: datetime
+) -> list[Markup]:
+    sizes = sorted(((one.dataset, one.bytes) for one in lines), key=lambda one: -one[1])
+    ages = sorted(
+        ((one.dataset, (now - one.oldest).total_seconds()) for one in lines if one.oldest),
+        key=lambda one: -one[1],
+    )
+    return [
+        charts.bars("Size of each table, with indexes", sizes[:SHOWN], shown=render.size),
+        charts.bars("Age of the oldest row", ages[:SHOWN], shown=render.span),
+        charts.lines("Rows purged per night", _purged(purges)),
+        charts.lines("Rows left for the next night", [_left(purges)]),
+        charts.lines(
+            "Time to restore everything (RTO)", [_trend(made, "restore_s")], shown=render.span
+        ),
+        charts.lines("Size of each backup", [_trend(made, "stored_bytes")], shown=render.size),
+    ]
+
+
+def _lines(
+    conn: Connection, purges: Sequence[dict[str, Any]], window_end: datetime, plan: Plan
+) -> list[Line]:
     shown = [one for one in DATASETS if one.retention or one.is_backed_up]
     sizes = {
         row.name: row for row in conn.execute(_TABLES, {"tables": [one.table for one in shown]})
     }
     conn.rollback()
     last = {one["dataset"]: one for one in purges}  # the newest window comes last
-    return [_line(conn, one, sizes[one.table], last.get(one.name), plan) for one in shown]
+    return [
+        _line(conn, one, sizes[one.table], last.get(one.name), window_end, plan) for one in shown
+    ]
 
 
 def _line(
-    conn: Connection, dataset: Dataset, size: Any, last: dict[str, Any] | None, plan: Plan
+    conn: Connection,
+    dataset: Dataset,
+    size: Any,
+    last: dict[str, Any] | None,
+    window_end: datetime,
+    plan: Plan,
 ) -> Line:
     found, refusal = None, None
     if dataset.retention:
@@ -147,13 +158,12 @@ def _line(
         except PolicyRefused as error:
             refusal = error.message
     conn.rollback()
-    oldest = _oldest(conn, dataset)
     return Line(
         dataset.name,
-        _kept(dataset),
+        _kept(dataset, window_end, found.cutoffs if found else {}),
         size.bytes,
-        size.rows,
-        oldest,
+        found.table_rows if found else size.rows,
+        _oldest(conn, dataset),
         found.rows if found else None,
         found.oldest if found else None,
         found.held_rows if found else 0,
@@ -170,13 +180,17 @@ def _oldest(conn: Connection, dataset: Dataset) -> datetime | None:
     return found
 
 
-def _kept(dataset: Dataset) -> str:
-    """Return the periods of a dataset's rules in words, the usual one last."""
+def _kept(dataset: Dataset, window_end: datetime, cutoffs: Mapping[str, datetime]) -> str:
+    """Return the periods of a dataset's rules in words, as the plan applies them where there is one."""
     if dataset.retention is None:
         return "for ever"
-    return ", ".join(
-        f"{rule.name} {rule.keep.days} d" if rule.keep else f"{rule.name}: no end"
+    periods = {
+        rule.name: window_end - cutoffs[rule.name] if rule.name in cutoffs else rule.keep
         for rule in dataset.retention.rules
+    }
+    return ", ".join(
+        f"{name} {period.days} d" if period else f"{name} without end"
+        for name, period in periods.items()
     )
 
 
@@ -190,7 +204,26 @@ def _purged(purges: Iterable[dict[str, Any]]) -> list[Series]:
     return [Series(name, points[name]) for name in most[: charts.MAX_SERIES]]
 
 
-def _trend(name: str, made: Iterable[dict[str, Any]], field: str) -> Series:
+def _left(purges: Iterable[dict[str, Any]]) -> Series:
+    """Return what all purges of each night left past its time; unknown where one did not end well."""
+    nights = [
+        (at, list(night)) for at, night in groupby(purges, key=lambda one: one["window_start"])
+    ]
     return Series(
-        name, [(one["made_at"], None if one[field] is None else float(one[field])) for one in made]
+        "rows",
+        [
+            (at, sum(one["left_over"] or 0 for one in night) if _all_done(night) else None)
+            for at, night in nights
+        ],
+    )
+
+
+def _all_done(night: Iterable[dict[str, Any]]) -> bool:
+    return all(one["state"] == "done" for one in night)
+
+
+def _trend(made: Iterable[dict[str, Any]], field: str) -> Series:
+    return Series(
+        "backups",
+        [(one["taken_at"], None if one[field] is None else float(one[field])) for one in made],
     )

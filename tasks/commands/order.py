@@ -205,7 +205,10 @@ def told(placed: list[Placed], is_json: bool) -> int:
 
 def follow_to_end(run_ids: list[int], is_json: bool, title: str | None = None) -> int:
     """Follow to the end, print the table; 0 only if every run is done."""
-    found = follow(run_ids, quiet=is_json)
+    return _told_end(follow(run_ids, quiet=is_json), is_json, title)
+
+
+def _told_end(found: list[dict[str, Any]], is_json: bool, title: str | None) -> int:
     if is_json:
         as_json(found)
     else:
@@ -236,10 +239,28 @@ def night(window: str | None, local: bool, keep: bool, wait: bool, is_json: bool
     with workers(keep=keep):
         placed = place_flow(NIGHT, chosen, trigger="manual", requested_by=who(), retry_ended=True)
         _announce(placed, chosen.label, is_json)
-        code = follow_to_end([one.run_id for one in placed], is_json, f"night of {chosen.label}")
+        found = follow([one.run_id for one in placed], quiet=is_json)
+        found += follow(_closed(chosen, placed), quiet=is_json)
+        code = _told_end(found, is_json, f"night of {chosen.label}")
     if not is_json:
         _where_to_look(runtime.settings(), keep)
     return code
+
+
+def _closed(window: Window, placed: list[Placed]) -> list[int]:
+    """Order what shows how the night went; returns its runs. Anew where the night did something new.
+
+    They show how things stand now, so they close the last night only.
+    """
+    jobs = [job_named(name) for name in NIGHT.closing]
+    is_new = any(one.what is not What.DONE for one in placed)
+    now = runtime.now()
+    orders = [
+        job.order({}, last, requested_by=who())
+        for job in jobs
+        if (last := job.cadence.last_closed(now)).label == window.label
+    ]
+    return [one.run_id for one in place(orders, retry_ended=True, force=is_new)]
 
 
 def use_home_only() -> None:

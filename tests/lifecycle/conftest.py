@@ -57,8 +57,9 @@ def end(db) -> Callable[..., None]:
 
     def finish(run: Run, report: Report | None = None) -> None:
         evidence = to_evidence(report) if report else {"type": "T", "version": 1}
+        ending = Ending(State.DONE, "done", rows=report.rows if report else 0, evidence=evidence)
         with db.engine.begin() as conn:
-            claims.finish(conn, run, Ending(State.DONE, "done", rows=0, evidence=evidence))
+            claims.finish(conn, run, ending)
 
     return finish
 

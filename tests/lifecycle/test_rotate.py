@@ -10,7 +10,9 @@ from sqlalchemy import text
 
 from ocd.core.errors import LeaseLost, StoreUnavailable
 from ocd.core.store import FolderStore
+from ocd.datasets.agents import AGENT_QUERIES
 from ocd.ledger import holds
+from ocd.ledger.holds import Held
 from ocd.lifecycle import rotate as rotation
 from ocd.lifecycle.backup import backup
 from ocd.lifecycle.rotate import Rotation
@@ -97,7 +99,7 @@ def test_the_newest_verified_backup_outlives_its_expiry(store, copies, turn):
 
 
 def test_while_a_hold_is_open_no_backup_goes(conn, store, copies, turn):
-    holds.place(conn, "agent_queries", None, reason="case 7", placed_by="test")
+    holds.place(conn, AGENT_QUERIES, Held(), reason="case 7", placed_by="test")
     conn.commit()
 
     assert turn().backups_removed == ()
@@ -143,7 +145,7 @@ def test_archives_expire_unless_their_table_is_held(conn, store, keeper_for, sta
     keeper = keeper_for(start_run("lifecycle.purge"))
     held = add_archive(conn, store, keeper, "agent_queries", "2026-01-01")
     free = add_archive(conn, store, keeper, "agent_feedback", "2026-01-01")
-    holds.place(conn, "agent_queries", None, reason="case 7", placed_by="test")
+    holds.place(conn, AGENT_QUERIES, Held(), reason="case 7", placed_by="test")
     conn.commit()
 
     assert turn(later=timedelta(days=30)).files_removed == 0

@@ -37,8 +37,10 @@ def instant(value: datetime | None) -> str:
 
 
 def count(value: float | None) -> str:
-    """Return `12,345`; a dash for None."""
-    return UNKNOWN if value is None else f"{value:,.0f}"
+    """Return `12,345`, or `2.5` for what is not whole; a dash for None."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
 
 
 def size(value: float | None) -> str:
