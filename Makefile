@@ -34,7 +34,8 @@ docs: venv-dev ## Write the generated reference pages
 chaos: venv-dev ## Kill everything at random for ten minutes; count what was lost or doubled
 	@$(VENV)/bin/python -m tests.crash.chaos $(or $(ARGS),--seed 1 --windows 200 --minutes 10)
 
-drill: venv-dev ## Take Redis away fifty times; time how long workers take to come back
+drill: venv-dev ## Kill a purge, and take Redis away, fifty times each; nothing may be lost
+	@$(VENV)/bin/python -m tests.crash.kills $(or $(ARGS),--rounds 50 --seed 1)
 	@$(VENV)/bin/python -m tests.crash.drill $(or $(ARGS),--rounds 50 --seed 1)
 
 mutants: venv-dev ## Take out one safeguard at a time; its test has to fail (ARGS="--only A3")
