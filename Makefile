@@ -34,7 +34,7 @@ docs: venv-dev ## Write the generated reference pages
 chaos: venv-dev ## Kill everything at random for ten minutes; count what was lost or doubled
 	@$(VENV)/bin/python -m tests.crash.chaos $(or $(ARGS),--seed 1 --windows 200 --minutes 10)
 
-drill: venv-dev ## Take Redis away, kill backups, damage them: each many times; nothing may be lost
+drill: venv-dev ## Kill each deed of the lifecycle, damage backups, take Redis away; nothing may be lost
 	@$(VENV)/bin/python -m tests.crash.drill $(or $(ARGS),--rounds 50 --seed 1)
 	@$(VENV)/bin/python -m tests.crash.kills --rounds 50 --seed 1
 	@$(VENV)/bin/python -m tests.crash.corruption --cases 200 --seed 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -38,18 +39,18 @@ _FILL = """
 """
 
 
-def measure(rows: int, rounds: int, tell: Tell) -> list[Figure]:
+def measure(options: argparse.Namespace, tell: Tell) -> list[Figure]:
     """Run every deed once a round, in turn; medians of the rounds are compared."""
     took: Took = defaultdict(list)
     seen: dict[str, Any] = {}
     with scratch_postgres() as url, tempfile.TemporaryDirectory(prefix="ocd-bench-") as name:
         migrate.upgrade(url)
         with psycopg.connect(url, autocommit=True) as conn:
-            conn.execute(_FILL.format(rows=rows))
+            conn.execute(_FILL.format(rows=options.rows))
             conn.execute("vacuum analyze agent_queries")
             conn.execute("checkpoint")
-        for number in range(1, rounds + 1):
-            tell(f"backup: round {number} of {rounds}")
+        for number in range(1, options.rounds + 1):
+            tell(f"backup: round {number} of {options.rounds}")
             _round(url, Path(name), took, seen)
     return _figures({deed: statistics.median(times) for deed, times in took.items()}, seen)
 

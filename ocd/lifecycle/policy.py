@@ -202,7 +202,7 @@ def next_size(size: int, took_s: float) -> int:
 
 def rest_s(took_s: float) -> float:
     """Return how long to rest after a batch: not at all, or where others made it slow, as long as it took."""
-    return min(took_s, 5.0) if took_s > 3 * BATCH_S else 0.0
+    return min(took_s, 5.0) if took_s > 5 * BATCH_S else 0.0
 
 
 def _sha256(said: object) -> str:

@@ -155,13 +155,8 @@ def purge(
 def _planned(
     conn: Connection, dataset: Dataset, *, now: datetime, window: Window, terms: Terms
 ) -> PurgePlan:
-    found = policy.plan_purge(
-        dataset,
-        window_end=window.end,
-        now=now,
-        lengthened=retention.lengthened(conn, dataset.name),
-        days=terms.days,
-    )
+    """Return the plan; raises PolicyRefused where there is nothing to delete, ever or while a hold lasts."""
+    found = _by_policy(conn, dataset, now=now, window=window, terms=terms)
     if found is None:
         raise PolicyRefused(f"{dataset.name} is kept for ever")
     if any(holds.of_row(one) == holds.Held() for one in holds.holds(conn, dataset=dataset.name)):
@@ -169,6 +164,18 @@ def _planned(
             f"{dataset.name}: a legal hold covers every row, so nothing is deleted; see `ocd hold list`"
         )
     return found
+
+
+def _by_policy(
+    conn: Connection, dataset: Dataset, *, now: datetime, window: Window, terms: Terms
+) -> PurgePlan | None:
+    return policy.plan_purge(
+        dataset,
+        window_end=window.end,
+        now=now,
+        lengthened=retention.lengthened(conn, dataset.name),
+        days=terms.days,
+    )
 
 
 def _with_deleted(counted: Counted, batches: list[dict[str, Any]]) -> Counted:
@@ -300,10 +307,10 @@ class _Attempt:
             window=self.run.window,
             trust=self.terms.trust,
         )
-        now = _planned(
+        found = _by_policy(
             self.conn, self.dataset, now=self.run.now, window=self.run.window, terms=self.terms
         )
-        if now != self.plan:
+        if found != self.plan:
             raise PolicyRefused(
                 f"{self.dataset.name}: the policy changed meanwhile; `ocd rerun {self.run.id}` heeds it"
             )

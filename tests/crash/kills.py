@@ -93,9 +93,10 @@ def _carry_out(command: list[str], deed: Deed, number: int) -> float:
 
 
 def _deeds() -> dict[str, Callable[[], AbstractContextManager[Deed]]]:
-    from tests.crash import killed_proof
+    from tests.crash import killed_proof, killed_purge
 
     return {
+        "purge": killed_purge.deed,
         "backup": killed_proof.backup_deed,
         "verify": killed_proof.verify_deed,
         "rotate": killed_proof.rotate_deed,

@@ -12,6 +12,8 @@ import pytest
 from ocd.core.embedded import Postgres
 from ocd.core.store import FolderStore
 from ocd.lifecycle import copying
+from tests.crash import killed_purge
+from tests.crash.kills import drill as kill_drill
 from tests.shell import Shell
 
 ROWS = 120_000
@@ -112,3 +114,10 @@ def test_a_purge_stopped_half_way_ends_done_with_every_row_archived_once(
         assert len(archived) == len(set(archived)), "a row was archived twice"
         assert left | set(archived) == ids, "a row was lost"
         assert not left & set(archived), "an archived row is still there"
+
+
+def test_a_purge_killed_at_random_points_loses_and_doubles_nothing():
+    with killed_purge.deed() as deed:
+        kills = kill_drill(deed, rounds=5, seed=5)
+
+    assert sum(kill.is_in_time for kill in kills) > 2, "most kills came too late to matter"
