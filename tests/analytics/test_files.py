@@ -86,12 +86,19 @@ def test_every_figure_of_the_desk_has_a_specification():
         "first_response_breach_rate",
         "fulfillment_issue_rate",
         "inventory_cover",
+        "order_value_change_30d",
+        "returns_rate",
+        "revenue_change_30d",
         "sales_delta_24h",
         "sales_delta_wow",
         "sla_breach_rate",
         "sla_resolution_p50",
         "sla_resolution_p90",
+        "stock_items_at_risk",
+        "support_approvals_pending",
+        "support_customers_waiting",
         "traffic_change_wow",
+        "traffic_pages_falling",
     } <= set(SPECS.kpis())
 
 
