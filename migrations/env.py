@@ -7,6 +7,8 @@ import time
 from alembic import context
 from sqlalchemy import Connection, text
 
+from migrations.compared import is_compared, is_other_type, metadata
+
 #: A migration that cannot get its lock within this time gives way to the people using the table.
 LOCK_TIMEOUT = "2s"
 #: Longer statements say so themselves with `set local statement_timeout`.
@@ -19,7 +21,10 @@ POLL_S = 0.2
 
 def _configure(**where: object) -> None:
     context.configure(
-        target_metadata=None,
+        target_metadata=metadata(),
+        include_schemas=True,
+        include_object=is_compared,
+        compare_type=is_other_type,
         version_table="alembic_version",
         version_table_schema="ocd",
         transaction_per_migration=False,

@@ -1,6 +1,6 @@
 """Who may touch which rows: the roles, and each scope as a condition over a table's columns.
 
-The policies in `migrations/sql/policies/` are written by hand; tests and the audit compare the live
+The policies in `migrations/sql/access/` are written by hand; tests and the audit compare the live
 ones with what is said here.
 """
 

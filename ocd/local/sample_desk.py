@@ -199,7 +199,7 @@ def _order(rng: random.Random, at: Moment) -> Row:
         "name": f"#{1000 + at.number}",
         "customer_id": f"gid://shopify/Customer/{FIRST_ID + at.number // 3}",
         "display_fulfillment_status": "FULFILLED" if is_sent else "UNFULFILLED",
-        "display_financial_status": "PAID",
+        "display_financial_status": "REFUNDED" if at.number % 25 == 0 else "PAID",
         "total_amount": rng.randrange(2500, 90_000) / 100,
         "currency": "USD",
         "is_test": False,

@@ -86,12 +86,19 @@ def test_every_figure_of_the_desk_has_a_specification():
         "first_response_breach_rate",
         "fulfillment_issue_rate",
         "inventory_cover",
+        "order_value_change_30d",
+        "returns_rate",
+        "revenue_change_30d",
         "sales_delta_24h",
         "sales_delta_wow",
         "sla_breach_rate",
         "sla_resolution_p50",
         "sla_resolution_p90",
+        "stock_items_at_risk",
+        "support_approvals_pending",
+        "support_customers_waiting",
         "traffic_change_wow",
+        "traffic_pages_falling",
     } <= set(SPECS.kpis())
 
 
@@ -143,6 +150,19 @@ FAULTS = {
         [simple(**meta(scope="size"))],
         "its scope size is no dimension of things",
     ),
+    "a kind that nobody knows": (
+        [{"metirc": {}}],
+        "some.yml: each document is one of semantic_model, metric",
+    ),
+    "two things in one document": (
+        [simple() | {"semantic_model": {}}],
+        "some.yml: each document is one of",
+    ),
+    "a document of nothing": ([None], "some.yml: each document is one of"),
+    "a model without a relation": (
+        [{"semantic_model": {"name": "others", "description": "O."}}],
+        "some.yml: semantic model others: 'node_relation'",
+    ),
     "a KPI without an owner": ([simple(config={"meta": {"version": 1}})], "metric many: 'owner'"),
 }
 
@@ -153,6 +173,13 @@ def test_a_specification_at_fault_is_refused(written, documents, message):
         written(*documents)
 
     assert message in str(caught.value)
+
+
+def test_a_file_that_is_no_yaml_is_refused_by_name(tmp_path):
+    (tmp_path / "torn.yml").write_text("metric: {name: ")
+
+    with pytest.raises(ConfigError, match=r"torn\.yml"):
+        load(tmp_path)
 
 
 def test_inputs_of_several_models_are_refused(written, tmp_path):

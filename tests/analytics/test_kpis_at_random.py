@@ -28,6 +28,8 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 #: Whole hours before the end, its edges among them.
 HOURS = st.integers(-2, 16 * 24)
+#: And before two months, for those that look so far back.
+LONG = st.one_of(HOURS, st.integers(16 * 24, 62 * 24))
 
 
 def number(figure):
@@ -41,11 +43,12 @@ def expect(found, metric, scope, value):
 ORDERS = st.lists(
     st.tuples(
         st.sampled_from(("a.test", "b.test")),
-        HOURS,
+        LONG,
         st.integers(1, 500),
         st.sampled_from(("USD", "USD", "USD", "EUR")),
         st.sampled_from((None, None, None, "cancelled", "test", "closed")),
         st.sampled_from(("UNFULFILLED", "FULFILLED", "ON_HOLD", None, "FULFILLMENT_NOT_REQUIRED")),
+        st.sampled_from(("PAID", "REFUNDED", "PARTIALLY_REFUNDED", None)),
     ),
     max_size=20,
 )
@@ -55,7 +58,7 @@ ORDERS = st.lists(
 @given(ORDERS)
 def test_sales_and_fulfillment(conn, figures, orders):
     conn.rollback()
-    for shop, hours, amount, currency, oddity, status in orders:
+    for shop, hours, amount, currency, oddity, status, paid in orders:
         make_order(
             conn,
             created_at=END - hours * HOUR,
@@ -63,6 +66,7 @@ def test_sales_and_fulfillment(conn, figures, orders):
             amount=amount,
             currency=currency,
             status=status,
+            paid=paid,
             is_test=oddity == "test",
             cancelled_at=END if oddity == "cancelled" else None,
             closed_at=END if oddity == "closed" else None,
@@ -74,22 +78,30 @@ def test_sales_and_fulfillment(conn, figures, orders):
         sold = [one for one in orders if one[0] in (scope or one[0]) and one[4] in (None, "closed")]
 
         def total(first, last, sold=sold):
-            """Sales and currencies of the hours (first, last] before the end."""
+            """Sales, currencies and orders of the hours (first, last] before the end."""
             rows = [one for one in sold if first < one[1] <= last]
-            return sum(one[2] for one in rows), {one[3] for one in rows}
+            return sum(one[2] for one in rows), {one[3] for one in rows}, len(rows)
 
         for metric, days, recent, before in (
             ("sales_delta_24h", 7, total(0, 24), total(24, 192)),
             ("sales_delta_wow", 1, total(0, 168), total(168, 336)),
+            ("revenue_change_30d", 1, total(0, 720), total(720, 1440)),
         ):
             is_mixed = len(recent[1] | before[1]) > 1
             mean = before[0] / days
             delta = None if is_mixed or not mean else (recent[0] - mean) / mean
             expect(found, metric, scope, delta)
+        # Still those of the 30 days and the 30 before.
+        values = [ratio(one[0], one[2]) for one in (recent, before)]
+        change = None if is_mixed or None in values else (values[0] - values[1]) / values[1]
+        expect(found, "order_value_change_30d", scope, change)
+        month = [one for one in sold if 0 < one[1] <= 720]
+        returned = [one for one in month if one[6] in ("REFUNDED", "PARTIALLY_REFUNDED")]
+        expect(found, "returns_rate", scope, ratio(len(returned), len(month)))
         hand = [
             one
             for one in sold
-            if one[4] is None and one[1] > 0 and one[5] != "FULFILLMENT_NOT_REQUIRED"
+            if one[4] is None and 0 < one[1] <= 1440 and one[5] != "FULFILLMENT_NOT_REQUIRED"
         ]
         overdue = [one for one in hand if one[1] > 24 and one[5] not in ("FULFILLED", "ON_HOLD")]
         expect(found, "fulfillment_issue_rate", scope, ratio(len(overdue), len(hand)))
@@ -131,6 +143,8 @@ def test_waiting(conn, figures, conversations):
         if one[3] is not None and one[3] > (30 if one[2] == "urgent" else 60)
     ]
     expect(found, "sla_breach_rate", "", ratio(len(late), len(still_open)))
+    waiting = [one for one in still_open if one[3] is not None and one[3] > 15]
+    expect(found, "support_customers_waiting", "", len(waiting))
     begun = [one for one in conversations if 0 < one[0] <= 1440]
     slow = [one for one in begun if (one[0] if one[4] is None else one[4]) > 5]
     expect(found, "first_response_breach_rate", "", ratio(len(slow), len(begun)))
@@ -164,6 +178,8 @@ def test_traffic(conn, figures, days):
             assert ("traffic_change_wow", place) not in found
         else:
             expect(found, "traffic_change_wow", place, change)
+    falling = sum(metric == "traffic_change_wow" and bool(page) for metric, page in found)
+    expect(found, "traffic_pages_falling", "", falling if any(days) else None)
 
 
 @drawn
@@ -188,11 +204,10 @@ def test_inventory(conn, figures, stock, sales):
     for sku, hours, quantity, is_test in sales:
         make_order(conn, created_at=END - hours * HOUR, sku=sku, quantity=quantity, is_test=is_test)
 
-    found = {
-        scope: one for (metric, scope), one in figures().items() if metric == "inventory_cover"
-    }
+    measured = figures()
+    found = {scope: one for (metric, scope), one in measured.items() if metric == "inventory_cover"}
 
-    expected = {}
+    expected, scarce, at_risk = {}, 0, 0
     for sku in ("x", "y"):
         rows = [one for one in stock if one[0] == sku and one[2] != "CONTINUE"]
         sold = sum(
@@ -201,7 +216,14 @@ def test_inventory(conn, figures, stock, sales):
         cover = ratio(14 * sum(max(one[1] or 0, 0) for one in rows), sold)
         if rows and cover is not None and cover <= 7:
             expected[sku] = cover
+        scarce += bool(rows) and cover is not None and cover < 14
+        at_risk += bool(rows) and cover is not None and cover <= 28
     assert {sku: number(one) for sku, one in found.items()} == pytest.approx(expected)
+    risk = measured["stock_items_at_risk", ""]
+    if risk.value is None:
+        assert not [one for one in stock if one[0] and one[2] != "CONTINUE"]
+    else:
+        assert (risk.value, risk.inputs["stock_items_scarce"]) == (at_risk, scarce)
 
 
 @drawn

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
 
+from ocd.ledger.windows import day_window
 from tests.analytics.conftest import END
+from tests.factories.agents import make_query
 from tests.factories.desk import (
     SHOP,
     make_breaches,
@@ -98,19 +100,117 @@ def test_cancelled_and_test_orders_are_not_sales(conn, figures, odd):
     assert figures()["sales_delta_24h", ""].value == -1
 
 
-def test_a_week_ends_at_the_shops_midnight_when_clocks_change(conn, figures):
-    """Berlin set its clocks back on 25 October: that week has 169 hours, in UTC from 22:00 to 23:00."""
+@pytest.mark.parametrize(
+    ("last_day", "hours"),
+    [(date(2026, 3, 29), 167), (date(2026, 10, 25), 169)],
+    ids=["clocks set forward", "clocks set back"],
+)
+def test_a_week_ends_at_the_shops_midnight_when_clocks_change(conn, figures, last_day, hours):
+    """Berlin set its clocks on 29 March and 25 October, both Sundays."""
     berlin = ZoneInfo("Europe/Berlin")
-    end = datetime(2026, 10, 26, tzinfo=berlin).astimezone(UTC)
-    week_begins = datetime(2026, 10, 19, tzinfo=berlin).astimezone(UTC)
-    assert end - week_begins == 169 * HOUR
-    make_order(conn, created_at=week_begins, amount=50)
-    make_order(conn, created_at=week_begins - MOMENT, amount=40)
+    sunday, monday = day_window(last_day, berlin), day_window(last_day - 6 * DAY, berlin)
+    assert sunday.end - monday.start == hours * HOUR
+    make_order(conn, created_at=monday.start, amount=50)
+    make_order(conn, created_at=monday.start - MOMENT, amount=40)
+    make_order(conn, created_at=sunday.end, amount=5000)
 
-    found = figures(start=end - 25 * HOUR, end=end, zone="Europe/Berlin")
+    found = figures(start=sunday.start, end=sunday.end, zone="Europe/Berlin")
 
     # 50 in the week that just ended, 40 in the one before: (50 - 40) / 40.
     assert told(found["sales_delta_wow", ""]) == (0.25, None, "ok")
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("America/Los_Angeles", date(2026, 3, 8), 23),
+        ("America/Los_Angeles", date(2026, 11, 1), 25),
+        ("America/Havana", date(2026, 3, 8), 23),  # begins at one
+        ("America/Havana", date(2026, 11, 1), 25),  # its midnight comes twice
+    ],
+)
+def test_a_day_counts_all_hours_that_the_shops_clocks_show(conn, figures, zone, day, hours):
+    days = [day_window(day + n * DAY, ZoneInfo(zone)) for n in (-1, 0, 1)]
+    for number in range(72 * 2 + 4):
+        make_query(conn, created_at=days[0].start + number * HOUR / 2)
+
+    counts = [
+        figures(start=one.start, end=one.end, zone=zone)["agent_queries", ""].value for one in days
+    ]
+
+    assert counts == [48, 2 * hours, 48]
+
+
+@pytest.mark.parametrize("day", [date(2026, 3, 8), date(2026, 11, 1)], ids=["forward", "back"])
+def test_reports_are_of_the_shops_last_seven_days_when_clocks_change(conn, figures, day):
+    """GA4 counts in days, so the week is seven of them, however long the last one was."""
+    window = day_window(day, ZoneInfo("America/Havana"))
+    for back in range(14):
+        make_visits(conn, day - back * DAY, {"/": 10 if back < 7 else 20})
+
+    found = figures(start=window.start, end=window.end, zone="America/Havana")
+
+    assert told(found["traffic_change_wow", ""]) == (-0.5, None, "crit")
+
+
+def test_thirty_days_are_held_against_the_thirty_before(conn, figures):
+    for amount in (60, 30):
+        make_order(conn, created_at=END - 30 * DAY, amount=amount)
+    make_order(conn, created_at=END - 30 * DAY - MOMENT, amount=20)
+    make_order(conn, created_at=END - 60 * DAY, amount=40)
+    make_order(conn, created_at=END - 60 * DAY - MOMENT, amount=5000)
+    make_order(conn, created_at=END - HOUR, amount=5000, is_test=True)
+
+    found = figures()
+
+    # 60 + 30 against 20 + 40: (90 - 60) / 60. An order is worth 90 / 2 = 45 against 60 / 2 = 30.
+    assert told(found["revenue_change_30d", ""]) == (0.5, None, None)
+    assert told(found["order_value_change_30d", SHOP]) == (0.5, None, None)
+    assert float(found["order_value_change_30d", ""].inputs["order_value_30d"]) == 45
+
+
+def test_thirty_days_without_anything_to_compare_say_why(conn, figures):
+    make_order(conn, created_at=END - HOUR, shop="new.test")
+    make_order(conn, created_at=END - 40 * DAY, shop="gone.test")
+    make_order(conn, created_at=END - HOUR, shop="both.test", currency="USD")
+    make_order(conn, created_at=END - 40 * DAY, shop="both.test", currency="EUR")
+
+    found = figures()
+
+    assert told(found["revenue_change_30d", "new.test"]) == (None, "no_baseline", None)
+    assert told(found["order_value_change_30d", "new.test"]) == (None, "no_baseline", None)
+    assert told(found["revenue_change_30d", "gone.test"]) == (-1, None, None)
+    assert told(found["order_value_change_30d", "gone.test"]) == (None, "no_orders", None)
+    assert told(found["revenue_change_30d", "both.test"]) == (None, "mixed_currencies", None)
+    assert told(found["order_value_change_30d", "both.test"]) == (None, "mixed_currencies", None)
+    assert told(found["returns_rate", "gone.test"]) == (None, "no_orders", None)
+
+
+def test_a_refund_stands_for_a_return(conn, figures):
+    for paid in ("PAID", "REFUNDED", "PARTIALLY_REFUNDED", "VOIDED", None):
+        make_order(conn, created_at=END - DAY, paid=paid)
+    make_order(conn, created_at=END - DAY, paid="REFUNDED", cancelled_at=END)
+    make_order(conn, created_at=END - 31 * DAY, paid="REFUNDED")
+
+    # Two of five: 0.4.
+    assert told(figures()["returns_rate", ""]) == (0.4, None, None)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "level"), [(0, "ok"), (1, "warn"), (5, "warn"), (6, "crit")], ids=str
+)
+def test_customers_who_wait_longer_than_a_quarter_of_an_hour_are_counted(
+    conn, figures, waiting, level
+):
+    for _ in range(waiting):
+        make_conversation(conn, created_at=END - DAY, waiting_since_at=END - HOUR / 4 - MOMENT)
+    make_conversation(conn, created_at=END - DAY, waiting_since_at=END - HOUR / 4)
+    make_conversation(conn, created_at=END - DAY, waiting_since_at=END - HOUR, status="snoozed")
+
+    found = figures()["support_customers_waiting", ""]
+
+    assert told(found) == (waiting, None, level)
+    assert found.inputs == {"sla_open_conversations": waiting + 1}
 
 
 @pytest.mark.parametrize(
@@ -183,7 +283,21 @@ def test_a_day_that_was_never_fetched_is_no_loss_of_visitors(conn, figures):
     found = figures()
 
     assert told(found["traffic_change_wow", ""]) == (None, "missing_days", None)
+    assert told(found["traffic_pages_falling", ""]) == (None, "missing_days", None)
     assert ("traffic_change_wow", "/") not in found
+
+
+@pytest.mark.parametrize(
+    ("pages", "level"), [(0, "ok"), (5, "ok"), (6, "warn"), (10, "warn"), (11, "crit")], ids=str
+)
+def test_pages_that_lost_a_fifth_are_counted(conn, figures, pages, level):
+    for days in range(1, 15):
+        fell = {f"/fell-{n}": 8 if days <= 7 else 10 for n in range(pages)}
+        # 49 before is too little, and a loss of 1 in 70 is too small.
+        others = {"/rare": 0 if days <= 7 else 7, "/held": 10 if days > 1 else 9}
+        make_visits(conn, (END - days * DAY).date(), fell | others)
+
+    assert told(figures()["traffic_pages_falling", ""]) == (pages, None, level)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +313,34 @@ def test_cover_is_stock_over_daily_sales(conn, figures, stock, sold, value, leve
     make_order(conn, created_at=END - DAY, sku="AN6", quantity=sold)
 
     assert told(figures()["inventory_cover", "AN6"]) == (value, None, level)
+
+
+@pytest.mark.parametrize(
+    ("items", "level"), [(5, "ok"), (6, "warn"), (10, "warn"), (11, "crit")], ids=str
+)
+def test_stock_of_four_weeks_or_less_is_a_risk(conn, figures, items, level):
+    for number in range(items):
+        # 14 sold in 14 days: 28 in stock last four weeks, 13 less than two.
+        make_stock(conn, f"AN{number}", 28 if number else 13)
+        make_order(conn, created_at=END - DAY, sku=f"AN{number}", quantity=14)
+    for sku, stock, policy, sold in (
+        ("enough", 29, "DENY", 14),
+        ("endless", 0, "CONTINUE", 14),
+        ("unsold", 0, "DENY", 0),
+    ):
+        make_stock(conn, sku, stock, policy)
+        make_order(conn, created_at=END - DAY, sku=sku, quantity=sold)
+
+    found = figures()["stock_items_at_risk", ""]
+
+    assert told(found) == (items, None, level)
+    assert found.inputs == {"inventory_variants": items + 2, "stock_items_scarce": 1}
+
+
+def test_without_any_stock_there_is_no_risk_and_a_reason(conn, figures):
+    make_stock(conn, "endless", 0, "CONTINUE")
+
+    assert told(figures()["stock_items_at_risk", ""]) == (None, "no_stock", None)
 
 
 def test_cover_that_is_fine_is_not_kept(conn, figures):

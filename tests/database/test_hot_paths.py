@@ -24,10 +24,20 @@ LEANS_ON = {
     "drafts to judge, newest first": "agent_feedback_unjudged_idx",
     "approvals that stood open at the end of a day": "agent_approvals_unresolved_idx",
     "own queries, newest first": "agent_queries_conversation_id_idx",
+    "one agent's turns in a conversation": "agent_queries_conversation_id_idx",
+    "metrics of a day, queries": "agent_queries_created_at_idx",
     "queue of approvals, oldest first": "agent_approvals_pending_idx",
     "a tile's newest value": "dashboard_facts_shop_idx",
     "notes of slow statements": "log_line_slow_idx",
 }
+
+#: Another index serves a hot path as well if its plan costs at most so many times as much.
+AS_WELL = 2
+#: As good as dropped, also where a constraint keeps it; until the transaction is rolled back.
+LOSE = text("""
+    update pg_index set indisvalid = false
+    where indexrelid = (select oid from pg_class where relname = :index and relkind = 'i')
+""")
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +94,25 @@ def test_without_its_index_the_table_would_be_read_whole(conn, name, index, tabl
         conn.execute(text("drop index public.agent_queries_created_at_idx"))
 
     assert plan_of(conn, path).scanned() == {table}
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.name)
+def test_an_index_that_is_lost_is_seen(conn, path):
+    """The tests above fail without any index that a hot path takes, unless another serves as well."""
+    before = plan_of(conn, path)
+    conn.rollback()
+
+    unseen = []
+    for index in before.indexes():
+        conn.execute(LOSE, {"index": index})
+        after = plan_of(conn, path)
+        conn.rollback()
+        is_seen = after.scanned() or LEANS_ON.get(path.name) == index
+        if not is_seen and after.cost > AS_WELL * before.cost:
+            unseen.append((index, after.lines()))
+
+    assert before.indexes()
+    assert unseen == []
 
 
 def test_the_report_tells_what_an_index_saves(conn):

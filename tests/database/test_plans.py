@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import psycopg
 import pytest
 
@@ -12,6 +14,9 @@ from tests.database.test_rights import connected
 
 #: Enough rows that reading a whole table is never the cheapest way to a few of them.
 ROWS = 40_000
+#: Another index serves a question as well if its plan costs at most so many times as much.
+AS_WELL = 3
+QUEUE = "agent_approvals_pending_idx"
 
 #: The sample has few of these; a desk of some years has many.
 GROWN = """
@@ -63,12 +68,50 @@ def plan(conn, query):
     return "\n".join(row[0] for row in conn.execute(f"explain (costs off) {query}"))
 
 
+def costs(conn, query):
+    (plans,) = conn.execute(f"explain (format json) {query}").fetchone()
+    return plans[0]["Plan"]["Total Cost"]
+
+
+#: As good as dropped, also where a constraint keeps it; until the transaction is rolled back.
+LOSE = """
+update pg_index set indisvalid = false
+where indexrelid = (select oid from pg_class where relname = %s and relkind = 'i')
+"""
+
+
 @pytest.mark.parametrize("query", STAFF.values(), ids=STAFF)
 def test_an_everyday_question_reads_no_whole_table(desk, query):
     found = plan(desk, query)
 
     assert "Seq Scan" not in found, found
     assert "Index" in found
+
+
+def test_the_queue_of_approvals_has_an_index_of_its_own(desk):
+    """Any other walks past what was decided: cheap while the table is small."""
+    question = STAFF["the queue's oldest pending approvals"]
+
+    assert QUEUE in plan(desk, question)
+
+
+@pytest.mark.parametrize("query", STAFF.values(), ids=STAFF)
+def test_an_index_that_is_lost_is_seen(desk, query):
+    """The tests above fail without any index that a question takes, unless another serves as well."""
+    before = costs(desk, query)
+
+    after = {}
+    for index in re.findall(r"(?:using|Index Scan on) (\w+_(?:idx|key))", plan(desk, query)):
+        desk.execute("begin")
+        desk.execute(LOSE, [index])
+        is_seen = index == QUEUE or "Seq Scan" in plan(desk, query)
+        after[index] = (costs(desk, query), is_seen)
+        desk.execute("rollback")
+
+    assert after
+    assert [
+        one for one, (cost, is_seen) in after.items() if not is_seen and cost > AS_WELL * before
+    ] == []
 
 
 @pytest.mark.parametrize("table", ["agent_approvals", "agent_feedback", "agent_queries"])

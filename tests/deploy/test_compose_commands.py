@@ -81,11 +81,14 @@ def start(environment, tmp_path):
         process.wait(timeout=30)
 
 
-def wait_for(log: Path, words: str) -> None:
+def output(log: Path, until: str) -> str:
+    """Return what a process wrote, once these words are among it, or after half a minute."""
     deadline = time.monotonic() + 30
-    while words not in log.read_text(errors="replace"):
-        assert time.monotonic() < deadline, log.read_text(errors="replace")[-2000:]
+    while until not in (written := log.read_text(errors="replace")):
+        if time.monotonic() > deadline:
+            break
         time.sleep(0.1)
+    return written
 
 
 def test_migrate_ends_well(environment):
@@ -104,7 +107,7 @@ def test_migrate_ends_well(environment):
 
 def test_a_worker_takes_a_run_that_was_ordered_elsewhere(environment, start):
     log = start(command_of("worker-short"))
-    wait_for(log, "ready")
+    assert "ready" in output(log, until="ready")
 
     done = subprocess.run(
         ["ocd", "run", "warehouse.rollup", "--json"],
@@ -121,13 +124,16 @@ def test_a_worker_takes_a_run_that_was_ordered_elsewhere(environment, start):
 
 @pytest.mark.parametrize("service", ["worker-long", "worker-io", "worker-ml"])
 def test_every_queue_has_a_worker(start, service):
-    wait_for(start(command_of(service)), "ready")
+    log = start(command_of(service))
+
+    assert "ready" in output(log, until="ready")
 
 
 def test_beat_starts_with_its_schedule(start, tmp_path):
     command = [part.replace("/state/", f"{tmp_path}/") for part in command_of("beat")]
+    log = start(command)
 
-    wait_for(start(command), "beat: Starting")
+    assert "beat: Starting" in output(log, until="beat: Starting")
 
 
 def test_flower_starts_with_its_conf_file(start, tmp_path):
@@ -136,8 +142,9 @@ def test_flower_starts_with_its_conf_file(start, tmp_path):
     command = [
         part.replace("/run/secrets/flowerconfig.py", str(conf)) for part in command_of("flower")
     ]
+    log = start(command)
 
-    wait_for(start(command), "Visit me at")
+    assert "Visit me at" in output(log, until="Visit me at")
 
 
 def test_the_api_is_ready_with_the_readers_login_alone(environment, start, db, tmp_path):
@@ -152,8 +159,9 @@ def test_the_api_is_ready_with_the_readers_login_alone(environment, start, db, t
     port = str(free_port())
     command = [{"0.0.0.0": "127.0.0.1", "8080": port}.get(part, part) for part in command_of("api")]
 
-    wait_for(start(command), "api_starts")
+    log = start(command)
 
+    assert "api_starts" in output(log, until="api_starts")
     assert probe(block.replace("8080", port))
     ready = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=20)
     assert ready.json()["checks"] == {"postgres": "ok", "schema": "ok", "redis": "ok"}
@@ -178,7 +186,8 @@ def free_port() -> int:
 
 
 def test_a_purge_is_refused_on_a_database_that_is_not_ours(environment, start):
-    wait_for(start(command_of("worker-long")), "ready")
+    log = start(command_of("worker-long"))
+    assert "ready" in output(log, until="ready")
 
     done = subprocess.run(
         ["ocd", "run", "lifecycle.purge", "--dataset", "agent_queries", "--json"],

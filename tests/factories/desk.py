@@ -14,8 +14,8 @@ _numbers = itertools.count(1)
 
 _ORDER = text("""
     insert into landing.shopify_orders (shop_domain, order_id, total_amount, currency, created_at, is_test,
-      cancelled_at, closed_at, display_fulfillment_status)
-    values (:shop, :order_id, :amount, :currency, :created_at, :is_test, :cancelled_at, :closed_at, :status)
+      cancelled_at, closed_at, display_fulfillment_status, display_financial_status)
+    values (:shop, :order_id, :amount, :currency, :created_at, :is_test, :cancelled_at, :closed_at, :status, :paid)
 """)
 _LINE = text("""
     insert into landing.shopify_order_lines (shop_domain, order_id, line_number, sku, quantity)
@@ -60,6 +60,7 @@ def make_order(conn: Connection, *, created_at: datetime, **columns: Any) -> str
         "cancelled_at": None,
         "closed_at": None,
         "status": "UNFULFILLED",
+        "paid": "PAID",
         "created_at": created_at,
     }
     conn.execute(_ORDER, row | columns)

@@ -98,13 +98,15 @@ def desk(server, template):
                     safe_to_send=rng.choice((True, False, None)),
                     meta=rng.choice(({}, {"model_version": "1"}, {"model_version": "2"})),
                 )
+                shop = rng.choice(("a.test", "b.test", SHOP))
                 make_order(
                     conn,
-                    created_at=past(70),
-                    shop=rng.choice(("a.test", "b.test", SHOP)),
+                    created_at=past(rng.choice((3, 70))),
+                    shop=shop,
                     amount=rng.randrange(1, 900) / 7,
-                    currency=rng.choice(("USD", "USD", "USD", "EUR")),
+                    currency="USD" if shop == SHOP else rng.choice(("USD", "USD", "EUR")),
                     status=rng.choice(("FULFILLED", "UNFULFILLED", "ON_HOLD", None)),
+                    paid=rng.choice(("PAID", "PAID", "PARTIALLY_REFUNDED", None)),
                     cancelled_at=rng.choice((None, None, END)),
                     sku=rng.choice("xyz"),
                     quantity=rng.randrange(9),
@@ -136,7 +138,8 @@ def desk(server, template):
                 make_stock(conn, sku, rng.randrange(-3, 40), policy)
             make_breaches(conn, {one: past(9) for one in "123456789"}, past(3))
             for day in range(1, 20):
-                pages = {page: rng.randrange(60) for page in ("/", "/a", "/b", "")}
+                pages = {page: rng.randrange(60) for page in ("/", "/a", "")}
+                pages["/fell"] = 5 if day <= 7 else 10
                 make_visits(conn, (END - timedelta(days=day)).date(), pages)
             conn.commit()
             yield conn

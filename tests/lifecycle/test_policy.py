@@ -241,9 +241,11 @@ def test_refuses_without_a_trusted_verification(verified_at):
     ids=["exactly as old as trusted", "older, but of the night that is purged"],
 )
 def test_accepts_a_trusted_verification(age, is_same_night):
-    require_backup(
+    refusal = require_backup(
         AGENT_QUERIES, verified_at=NOW - age, is_same_night=is_same_night, now=NOW, trust=TRUST
     )
+
+    assert refusal is None
 
 
 @given(st.integers(1, 10**6), st.floats(0, 100))

@@ -32,20 +32,30 @@ create index theirs on public.agent_feedback using gin (labels);
 """
 
 ROWS = """
-insert into public.agent_approvals (conversation_id, serialized, status, approved_by)
-  select 'c' || n % 7, jsonb_build_object('n', n), (array['pending', 'approved', 'expired'])[1 + n % 3], 'a'
+insert into public.agent_approvals (conversation_id, serialized, last_interruptions, status, approved_by, created_at)
+  select 'c' || n % 7, jsonb_build_object('n', n), jsonb_build_array(jsonb_build_object('type', 'timeout', 'n', n)),
+    (array['pending', 'approved', 'expired'])[1 + n % 3], 'a', now() - interval '1 hour' * n
   from generate_series(1, 300) n;
-insert into public.agent_feedback (conversation_id, input_text, model_draft, safe_to_send, labels)
-  select 'c' || n % 7, 'in ' || n, 'out ' || n, (array[true, false, null])[1 + n % 3], array['helpful']
+insert into public.agent_feedback
+  (conversation_id, input_text, model_draft, safe_to_send, labels, rubric, annotator, notes, meta, created_at)
+  select 'c' || n % 7, 'in ' || n, 'out ' || n, (array[true, false, null])[1 + n % 3], array['helpful'],
+    jsonb_build_object('clarity', 1 + n % 5), 'a' || n, 'note ' || n, jsonb_build_object('n', n), now() - interval '1 hour' * n
   from generate_series(1, 300) n;
-insert into public.agent_queries (query, result, conversation_id, agent, latency_ms)
-  select 'q' || n, to_jsonb(n), 'c' || n % 7, 'data', n from generate_series(1, 300) n;
+insert into public.agent_queries (query, result, conversation_id, agent, approved, human_edited, latency_ms, created_at)
+  select 'q' || n, to_jsonb(n), 'c' || n % 7, 'data', (array[true, false, null])[1 + n % 3], n % 2 = 0, n,
+    now() - interval '1 hour' * n
+  from generate_series(1, 300) n;
 """
 
+#: Every column of theirs.
 CONTENT = {
-    "agent_approvals": "id, conversation_id, serialized, status, approved_by, created_at",
-    "agent_feedback": "id, conversation_id, input_text, model_draft, safe_to_send, labels, created_at",
-    "agent_queries": "id, query, result, conversation_id, agent, latency_ms, created_at",
+    "agent_approvals": "id, conversation_id, serialized, last_interruptions, created_at, approved_by, status",
+    "agent_feedback": (
+        "id, conversation_id, input_text, model_draft, safe_to_send, labels, rubric, annotator, notes, meta, created_at"
+    ),
+    "agent_queries": (
+        "id, query, result, conversation_id, agent, approved, human_edited, latency_ms, created_at"
+    ),
 }
 
 
@@ -69,8 +79,17 @@ def content(url):
         }
 
 
+def everything(url):
+    """The same as `content` while nothing is added to the tables, without naming columns."""
+    with psycopg.connect(url) as conn:
+        return {
+            table: conn.execute(f"table public.{table} order by id").fetchall() for table in CONTENT
+        }
+
+
 def test_every_row_of_all_three_tables_is_kept(theirs):
     before = content(theirs.superuser_url)
+    assert before == everything(theirs.superuser_url)
 
     migrate.upgrade(theirs.owner_url)
 
@@ -84,7 +103,7 @@ def test_a_downgrade_keeps_their_rows_as_well(theirs):
 
     migrate.downgrade(theirs.owner_url, "base")
 
-    assert content(theirs.superuser_url) == before
+    assert everything(theirs.superuser_url) == before
 
 
 @pytest.mark.parametrize("table", ["public.facts", "public.decision_log", "landing.shopify_orders"])

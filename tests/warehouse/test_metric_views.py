@@ -345,3 +345,65 @@ def test_a_day_is_a_day_of_the_sessions_time_zone(conn):
 
     assert [day for day, row in found.items() if row["drafts"]] == [made_at.astimezone(zone).date()]
     assert max(found) == now.astimezone(zone).date()
+
+
+#: How clocks change, and the hour they show when they do.
+CHANGES = {
+    "forward at two": (1, 2),
+    "forward at midnight": (1, 0),
+    "back at two": (-1, 2),
+    "back at one, so that midnight comes twice": (-1, 1),
+    "back at the day's end": (-1, 24),
+}
+
+
+def clocks(now, hours, at, days_ago):
+    """A time zone whose clocks changed so many days ago, as PostgreSQL reads it, and its local time."""
+    day = datetime(now.year, now.month, now.day, tzinfo=UTC) - timedelta(days=days_ago)
+    if (day.month, day.day) == (2, 29):  # a rule cannot name it
+        day -= timedelta(days=1)
+    number = day.replace(year=2025).timetuple().tm_yday
+    change, other = (f"J{(number + n - 1) % 365 + 1}" for n in (0, 180))
+    if hours > 0:
+        changed_at, zone = day + timedelta(hours=at), f"STD0DST,{change}/{at},{other}/3"
+    else:
+        changed_at, zone = day + timedelta(hours=at - 1), f"STD0DST,{other}/3,{change}/{at}"
+
+    def local(instant):
+        return instant + timedelta(hours=(instant >= changed_at) == (hours > 0))
+
+    return zone, changed_at, local
+
+
+@pytest.mark.parametrize("days_ago", [10, 29], ids=["among the days", "on the first of them"])
+@pytest.mark.parametrize(("hours", "at"), CHANGES.values(), ids=CHANGES)
+def test_days_have_all_their_hours_where_clocks_change(conn, hours, at, days_ago):
+    now = now_of(conn)
+    zone, changed_at, local = clocks(now, hours, at, days_ago)
+    instants = [changed_at + timedelta(minutes=20 * n) for n in range(-90, 90)]
+    waited = timedelta(hours=7)
+    for created_at in instants:
+        make_feedback(conn, created_at=created_at)
+        make_approval(
+            conn, created_at=created_at, status="approved", resolved_at=created_at + waited
+        )
+    conn.execute(text("select set_config('timezone', :zone, true)"), {"zone": zone})
+
+    progress = read(conn, "annotation_progress", "day")
+    depth = read(conn, "approval_queue_depth", "day")
+
+    made = [local(one).date() for one in instants]
+    done = [local(one + waited).date() for one in instants]
+    days = [local(now).date() - timedelta(days=back) for back in range(30)]
+    agree(progress, {day: {"drafts": made.count(day)} for day in days})
+    agree(
+        depth,
+        {
+            day: {
+                "opened": made.count(day),
+                "resolved": done.count(day),
+                "pending": sum(one <= day < end for one, end in zip(made, done, strict=True)),
+            }
+            for day in days
+        },
+    )

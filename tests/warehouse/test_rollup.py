@@ -231,11 +231,16 @@ def test_an_empty_day_gives_zeros_and_reasons(conn, compute):
         "fulfillment_issue_rate": "no_orders",
         "sales_delta_24h": "no_baseline",
         "sales_delta_wow": "no_baseline",
+        "order_value_change_30d": "no_orders",
+        "returns_rate": "no_orders",
+        "revenue_change_30d": "no_baseline",
         "sla_breach_rate": "no_open_conversations",
         "sla_resolution_p50": "no_breaches",
         "sla_resolution_p90": "no_breaches",
+        "stock_items_at_risk": "no_stock",
         "support_resolution_p50": "nothing_resolved",
         "traffic_change_wow": "missing_days",
+        "traffic_pages_falling": "missing_days",
     }
     assert {value for value, *_ in found.values()} == {0, None}
     assert {scope for _, scope in found} == {""}

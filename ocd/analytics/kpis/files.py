@@ -16,6 +16,8 @@ from ocd.core.errors import ConfigError
 FOLDER = Path(__file__).parent / "specs"
 AGGREGATIONS = ("sum", "sum_boolean", "count_distinct", "average", "min", "max", "percentile")
 
+#: MetricFlow wants the last one; nothing here reads it.
+_KINDS = ("semantic_model", "metric", "project_configuration")
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _DIMENSION = re.compile(r"\{\{ Dimension\('([a-z0-9_]+)__([a-z0-9_]+)'\) \}\}")
 _META = {"version", "owner", "unit", "direction", "scope", "total", "keep", "snapshot", "inputs"}
@@ -31,7 +33,10 @@ def load(folder: Path = FOLDER) -> Specs:
         if name in (models if kind == "semantic_model" else found):
             raise ConfigError(f"{file}: {name} is said twice")
         if kind == "semantic_model":
-            models[name] = _model(body)
+            try:
+                models[name] = _model(body)
+            except (KeyError, IndexError, TypeError) as error:
+                raise ConfigError(f"{file}: semantic model {name}: {error}") from error
         else:
             found[name] = (file, body)
     metrics: dict[str, Metric] = {}
@@ -42,10 +47,22 @@ def load(folder: Path = FOLDER) -> Specs:
 
 def _documents(folder: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path in sorted(folder.glob("*.yml")):
-        for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            ((kind, body),) = document.items()
-            if kind in {"semantic_model", "metric"}:
+        try:
+            documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path.name}: {error}") from error
+        for document in documents:
+            kind, body = _kind_and_body(document, path.name)
+            if kind != "project_configuration":
                 yield path.name, kind, body
+
+
+def _kind_and_body(document: Any, file: str) -> tuple[str, dict[str, Any]]:
+    if isinstance(document, dict) and len(document) == 1:
+        ((kind, body),) = document.items()
+        if kind in _KINDS and isinstance(body, dict):
+            return kind, body
+    raise ConfigError(f"{file}: each document is one of {', '.join(_KINDS)}, and nothing else")
 
 
 def _name(body: Mapping[str, Any], file: str) -> str:

@@ -28,8 +28,12 @@ logging_collector = on
 log_destination = 'jsonlog'
 log_min_duration_statement = 0
 """
-#: Debian's server brings the extension; the wheel's does not.
-DEBIAN = Path("/usr/lib/postgresql/15/bin")
+#: Debian's server brings the extension; the wheel's does not. The newest one, where there are several.
+DEBIAN = max(
+    Path("/usr/lib/postgresql").glob("*/bin/postgres"),
+    key=lambda path: int(path.parts[-3]),
+    default=Path("/usr/lib/postgresql/postgres"),
+).parent
 _numbers = itertools.count()
 NAMES = ("Ann", "Bea", "Cem")
 
@@ -61,7 +65,7 @@ def log_url():
 def statistics_url():
     """A server with pg_stat_statements; skips where none is installed."""
     if not (DEBIAN / "postgres").exists():
-        pytest.skip("no server with pg_stat_statements is installed")
+        pytest.skip("no server with pg_stat_statements: on Debian, apt-get install postgresql")
     with folder() as (base, identity):
         identity.run(
             DEBIAN / "initdb",
