@@ -18,6 +18,7 @@ JOBS = {
     "sources.snapshot_sitemap",
     "quality.check",
     "warehouse.rollup",
+    "lifecycle.page",
 }
 
 
@@ -32,7 +33,7 @@ def flower(night, path):
         return answer.read().decode()
 
 
-def test_all_seven_jobs_end_done(night):
+def test_every_job_of_a_night_ends_done(night):
     runs = night.json("runs")
 
     assert {run["job"] for run in runs} == JOBS
