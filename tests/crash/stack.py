@@ -17,6 +17,7 @@ from tests.crash.processes import Process
 
 QUICK = {
     "OCD_LEASE_S": "2",
+    "OCD_SIGNING_KEY": "a key of the crash drills, long enough",
     "OCD_RECONCILE_S": "1",
     "OCD_CANARY_S": "1",
     "OCD_RETRY_BACKOFF_S": "1",
