@@ -33,7 +33,7 @@ class BucketStore:
         from obstore.store import from_url
 
         self.url = url.rstrip("/")
-        options = {"retry_config": _RETRY, "client_options": _CLIENT} | changes
+        options: dict[str, Any] = {"retry_config": _RETRY, "client_options": _CLIENT} | changes
         self._bucket = from_url(self.url, **({} if url.startswith("memory:") else options))
 
     def put(self, name: str, content: bytes, *, is_new: bool = False) -> Stored:

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 BUCKET = "vault"
@@ -94,7 +94,20 @@ class _Handler(BaseHTTPRequestHandler):
             status, answer, headers = getattr(self, f"_{self.command.lower()}")(key, query, body)
         self._answer(status, answer, headers, is_cut=fault == "cut")
 
-    do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = _serve
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_PUT(self) -> None:
+        self._serve()
+
+    def do_HEAD(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
 
     def _get(self, key: str, query: dict[str, str], body: bytes) -> Any:
         if "list-type" in query:
@@ -161,11 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 204, b"", {}
 
     def _deleted(self, body: bytes) -> bytes:
-        keys = [
-            str(item.text)
-            for item in ElementTree.fromstring(body).iter()
-            if item.tag.endswith("Key")
-        ]
+        keys = [str(item.text) for item in ET.fromstring(body).iter() if item.tag.endswith("Key")]
         for key in keys:
             self.fake.objects.pop(key, None)
         gone = "".join(f"<Deleted><Key>{escape(key)}</Key></Deleted>" for key in keys)
