@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "approvals": ("approve", "List what runs ask for, and who said yes to what."),
     "cancel": ("order", "Stop a run between two batches."),
     "pause": ("hold", "Keep beat from ordering a job, a flow or everything."),
+    "backups": ("backups", "List backups: how well proved, why each stays; show one."),
     "hold": ("legal", "Keep rows from every purge: place, release, list."),
     "resume": ("hold", "Let beat order again."),
     "seed": ("system", "Fill the embedded database with sample data."),
