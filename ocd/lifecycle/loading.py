@@ -118,8 +118,7 @@ def load(
 
     blocks = map(counted, open_part(store, part))
     copying.copy_in(cursor, dataset, part.columns, blocks, is_new=is_new)
-    for one in indexes:
-        cursor.execute(copying.condition(one.definition))
+    _add_missing(cursor, dataset, indexes)
     _add_missing(cursor, dataset, part.structure)
     _set_sequences(cursor, part)
 
@@ -137,21 +136,32 @@ def _add_columns(cursor: psycopg.Cursor[Any], dataset: Dataset, part: Part) -> N
 
 
 def _drop_indexes(cursor: psycopg.Cursor[Any], dataset: Dataset) -> tuple[Definition, ...]:
-    """Drop the indexes that no constraint needs: building one at the end is cheaper than keeping it."""
-    found = tuple(one for one in structure.structure_of(cursor, dataset) if one.kind == "index")
+    """Drop every index: building one at the end is cheaper than keeping it. Foreign keys must be gone."""
+    found = tuple(one for one in structure.structure_of(cursor, dataset) if _is_index(one))
+    table = copying.table_of(dataset)
     for one in found:
-        cursor.execute(sql.SQL("drop index {}").format(copying.condition(one.name)))
+        if one.kind == "index":
+            cursor.execute(sql.SQL("drop index {}").format(copying.condition(one.name)))
+        else:
+            cursor.execute(
+                sql.SQL("alter table {} drop constraint {}").format(table, sql.Identifier(one.name))
+            )
     return found
+
+
+def _is_index(one: Definition) -> bool:
+    return one.kind == "index" or one.definition.startswith(("PRIMARY KEY", "UNIQUE", "EXCLUDE"))
 
 
 def _add_missing(
     cursor: psycopg.Cursor[Any], dataset: Dataset, wanted: tuple[Definition, ...]
 ) -> None:
-    """Make the constraints, indexes and policies that only the source had."""
+    """Make the constraints, indexes and policies that the table lacks; foreign keys come at the very end."""
     there = {(one.kind, one.name) for one in structure.structure_of(cursor, dataset)}
     table = copying.table_of(dataset)
     for one in wanted:
-        if (one.kind, one.name) in there or one.definition.startswith("FOREIGN KEY"):
+        is_foreign_key = one.definition.startswith("FOREIGN KEY")
+        if (one.kind, one.name) in there or is_foreign_key:
             continue
         made = {
             "index": "{definition}",
