@@ -2,5 +2,6 @@
 
 For the nightly flow and engineers. Doors: `backup.backup`, `verify.verify`, `purge.plan` and
 `purge.purge`. Flow: backup (one snapshot, content hashes) → verify (restored and compared) →
-`policy.plan_purge` → batches of `COPY (DELETE … RETURNING …)` into an archive that is read back.
+`policy.plan_purge` → limits, approved where they are passed → batches of `COPY (DELETE … RETURNING …)` into an
+`archive` that is read back. `rows` says which rows a plan is about, `trust` whether a backup may be leaned on.
 """
