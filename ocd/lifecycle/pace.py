@@ -20,10 +20,9 @@ _LAG = text("select extract(epoch from max(replay_lag)) from pg_stat_replication
 
 @dataclass
 class Pace:
-    """The time that a purge has, and the rests that it takes."""
+    """The time that a purge has, and when it rests."""
 
     budget: timedelta
-    rested_s: float = 0.0
     _started: float = field(default_factory=time.monotonic)
     _looked: float = 0.0
 
@@ -54,5 +53,4 @@ class Pace:
     def _sleep(self, run: Run, seconds: float) -> None:
         if seconds:
             time.sleep(seconds)
-            self.rested_s += seconds
             run.check()
