@@ -86,7 +86,6 @@ def upgrade() -> None:
     """)
     op.execute("alter table ocd.verification validate constraint verification_level_check")
     op.execute("alter table ocd.verification validate constraint verification_backup_id_fkey")
-    op.execute("create index verification_backup_id_idx on ocd.verification (backup_id)")
     op.execute(
         "alter table ocd.artifact add column deleted_at timestamptz, add column reread_at timestamptz"
     )
@@ -97,7 +96,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop the columns with what they say."""
-    op.execute("drop index ocd.verification_backup_id_idx")
     op.execute("""
         alter table ocd.verification drop column backup_id, drop column level, drop column restore_ms, drop column reason
     """)

@@ -1,6 +1,6 @@
-"""Find the few artifacts that are marked as removed and whose bytes still lie in the store.
+"""Find the few artifacts whose bytes are still to be deleted, and the proofs of a backup.
 
-Why: each rotation begins with them, among many rows that are long settled.
+Why: each rotation begins with the former, among many rows that are long settled; lists of backups need the latter.
 Locks: none that a writer waits for; see revision 0013.
 """
 
@@ -13,6 +13,7 @@ depends_on = None
 
 INDEXES = {
     "ocd.artifact_undeleted_idx": "ocd.artifact (id) where removed_at is not null and deleted_at is null",
+    "ocd.verification_backup_id_idx": "ocd.verification (backup_id)",
 }
 
 
