@@ -84,8 +84,12 @@ def upgrade() -> None:
         from (select run_id, min(id) as id from ocd.artifact where kind = 'backup-manifest' group by run_id having count(*) = 1) a
         where a.run_id = v.backup_run_id
     """)
-    op.execute("alter table ocd.verification validate constraint verification_level_check")
-    op.execute("alter table ocd.verification validate constraint verification_backup_id_fkey")
+    # A row per table and night: read in an instant.
+    for constraint in ("verification_level_check", "verification_backup_id_fkey"):
+        op.execute(f"""
+            -- squawk-ignore constraint-missing-not-valid
+            alter table ocd.verification validate constraint {constraint}
+        """)
     op.execute(
         "alter table ocd.artifact add column deleted_at timestamptz, add column reread_at timestamptz"
     )
