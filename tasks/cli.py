@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("hold", "Let beat order again."),
     "seed": ("system", "Fill the embedded database with sample data."),
     "load": ("load", "Load decisions and telemetry from files."),
+    "sitemap": ("sitemap", "Look at readings of the shop's sitemap: list, diff, report."),
     "db": (
         "system",
         "Migrate the database and look at it: upgrade, downgrade, status, audit, slow.",

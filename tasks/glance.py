@@ -9,6 +9,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from ocd.database.freshness import Freshness, State
 from ocd.ledger.reconcile import SILENT_S
 from tasks.overview import SEVERITIES, Overview
 from tasks.render import evidence_text, plain_table, span_text, state_text, subject_text
@@ -58,6 +59,7 @@ def _facts(found: Overview) -> Table:
     table.add_column(overflow="fold")
     table.add_row("heard", "   ".join(_heard(name, age) for name, age in found.heard().items()))
     table.add_row("queues", _queues(found))
+    table.add_row("sources", "   ".join(_source(one) for one in found.sources))
     for one in found.pauses:
         name = "everything" if one["name"] == "*" else one["name"]
         since = f"since {one['paused_at']:%Y-%m-%d %H:%M}Z by {one['paused_by']}"
@@ -73,6 +75,15 @@ def _heard(name: str, age_s: float | None) -> str:
     if age_s is None:
         return f"{name} [yellow]never[/]"
     return f"{name} [{'red' if age_s > SILENT_S else 'green'}]{span_text(age_s)} ago[/]"
+
+
+def _source(one: Freshness) -> str:
+    if one.age_hours is None:
+        return f"{one.dataset} [dim]never[/]"
+    age = span_text(one.age_hours * 3600)
+    if one.state is State.STALE:
+        return f"{one.dataset} [red]{age} old, at most {one.limit_hours:.0f} h are meant[/]"
+    return f"{one.dataset} [green]{age} old[/]"
 
 
 def _queues(found: Overview) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from ocd.core.broker import QUEUES, queue_lengths
+from ocd.database import freshness
+from ocd.database.freshness import Freshness
 from ocd.ledger import backfills, history, incidents, observe, pauses
 from ocd.ledger.observe import Lease, Snapshot, Watched
 from ocd.ledger.reconcile import SILENT_S
@@ -30,6 +32,7 @@ class Overview:
     incidents: list[dict[str, Any]]
     pauses: list[dict[str, Any]]
     backfills: list[dict[str, Any]]
+    sources: tuple[Freshness, ...] = ()
 
     def heard(self) -> dict[str, float | None]:
         """Return the seconds since each housekeeper was heard; None: never."""
@@ -85,6 +88,7 @@ class Overview:
             "is_well": self.is_well(),
             "heard_s": self.heard(),
             "queues": self.queues(),
+            "sources": [asdict(one) for one in self.sources],
             "open": {state.value: self.snapshot.total(state) for state in observe.OPEN},
             "jobs": self.jobs(),
             "running": self.running(),
@@ -132,8 +136,9 @@ def overview(conn: Connection, redis_url: str | None) -> Overview:
     """Look at everything once; no Redis URL is a Redis that does not run."""
     jobs = watched()
     bad = observe.bad_ends(conn)
+    snapshot = observe.observe(conn, [one.job for one in jobs])
     return Overview(
-        snapshot=observe.observe(conn, [one.job for one in jobs]),
+        snapshot=snapshot,
         watched=jobs,
         lengths=queue_lengths(redis_url) if redis_url else None,
         bad=history.runs(conn, ids=bad, limit=len(bad)),
@@ -144,4 +149,5 @@ def overview(conn: Connection, redis_url: str | None) -> Overview:
             for number in backfills.open_ids(conn)
             for one in backfills.backfills(conn, backfill_id=number)
         ],
+        sources=freshness.of_sources(conn, as_of=snapshot.at),
     )

@@ -31,13 +31,15 @@ def refresh_ga(door: Door) -> ga4.RefreshReport:
 
 
 @job("sources.snapshot_sitemap", queue="io", effect="idempotent")
-def snapshot_sitemap(door: Door) -> sitemaps.SnapshotReport:
+def snapshot_sitemap(door: Door, *, dry_run: bool = False) -> sitemaps.SnapshotReport:
     """Read the shop's sitemap and store what changed since the last time."""
     return sitemaps.snapshot(
         door.conn,
         site_url=door.settings.sitemap_url,
         allow_hosts=door.settings.sitemap_allow_hosts,
+        sample_pages=door.settings.sitemap_sample_pages,
         now=door.now,
         run=door.run,
         keeper=door.keeper,
+        dry_run=dry_run,
     )

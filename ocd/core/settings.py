@@ -151,7 +151,12 @@ class Settings:
         None, "Folder of recorded GA4 reports, for the recorded backend."
     )
     sitemap_url: str | None = _setting(
-        None, "Sitemap (or sitemap index) that sources.snapshot_sitemap reads."
+        None,
+        "The shop's address, whose robots.txt names its sitemaps, or that of one sitemap: what sources.snapshot_sitemap reads.",
+    )
+    sitemap_sample_pages: int = _setting(
+        5,
+        "Pages of the sitemap that are fetched each time to see whether they are there; 0 for none.",
     )
     sitemap_allow_hosts: tuple[str, ...] = _setting(
         (), "Exact host:port pairs, comma separated, that may be private addresses. Default: none."

@@ -86,6 +86,16 @@ def measure(conn: Connection, *, run: Run) -> FreshnessReport:
     return FreshnessReport(as_of, tuple(found))
 
 
+def of_sources(conn: Connection, *, as_of: datetime) -> tuple[Freshness, ...]:
+    """Return how fresh each table with a limit is that the outside fills, none of our own tables."""
+    ours = frozenset(dataset.name for dataset in DATASETS)
+    return tuple(
+        _look(conn, dataset, dataset.feed.fresh_within, as_of)
+        for dataset in DATASETS
+        if dataset.feed and dataset.feed.fresh_within and ours.isdisjoint(dataset.feed.inputs)
+    )
+
+
 def _look(conn: Connection, dataset: Dataset, limit: timedelta, as_of: datetime) -> Freshness:
     source = table(dataset.relation, schema=dataset.schema)
     query = select(func.max(column(dataset.event_time, DateTime(timezone=True)))).select_from(

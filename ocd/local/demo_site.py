@@ -58,7 +58,14 @@ def document(path: str, base: str) -> tuple[str, bytes] | None:
             return "application/xml", _urlset(paths, base)
         if path == f"/sitemap_{kind}_1.xml.gz" and kind == _GZIPPED:
             return "application/gzip", gzip.compress(_urlset(paths, base), mtime=0)
+        if path.removeprefix("/") in paths:
+            return "text/html; charset=utf-8", _page(path)
     return None
+
+
+def _page(path: str) -> bytes:
+    name = escape(path.rpartition("/")[2].replace("-", " ") or "Parts for hot rods")
+    return f"<!doctype html><title>{name}</title><h1>{name}</h1>\n".encode()
 
 
 def _index(base: str) -> bytes:

@@ -52,6 +52,18 @@ ROWS: dict[str, dict[str, str]] = {
     "shopify_orders": {"shop_domain": "'s'", "order_id": "'{n}'"},
     "shopify_order_lines": {"shop_domain": "'s'", "order_id": "'{n}'", "line_number": "1"},
     "shopify_inventory": {"shop_domain": "'s'", "variant_id": "'{n}'"},
+    "sitemap_snapshots": {
+        "site": "'s'",
+        "source_url": "'u'",
+        "taken_at": "now()",
+        "run_id": "1",
+        "file_count": "1",
+        "url_count": "1",
+        "duplicate_count": "0",
+        "bytes_read": "1",
+        "content_sha256": SHA,
+        "is_lastmod_uniform": "false",
+    },
     "ledger_attempt": {
         "run_id": RUN,
         "fence": "{n}",
@@ -90,6 +102,7 @@ CHANGED = {
     "shopify_orders": "name",
     "shopify_order_lines": "title",
     "shopify_inventory": "quantity",
+    "sitemap_snapshots": "warnings",
     "ledger_attempt": "outcome",
     "ledger_log_line": "event",
 }

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from ocd.database.freshness import State, judge, measure
+from ocd.database.freshness import State, judge, measure, of_sources
 from ocd.datasets.decisions import DECISION_SYNC_EVENT_LOGS
 from ocd.datasets.facts import Feed
 from ocd.datasets.registry import DATASETS
@@ -112,3 +112,21 @@ def test_the_newest_row_is_found_by_an_index(conn, dataset):
     ).scalars()
 
     assert dataset.event_time in set(leading)
+
+
+def test_the_sources_are_the_tables_that_the_outside_fills(conn, start_run):
+    conn.execute(
+        text("""
+            insert into landing.sitemap_snapshot (site, source_url, taken_at, run_id, file_count, url_count,
+              duplicate_count, bytes_read, content_sha256, is_lastmod_uniform)
+            values ('shop.test', 'u', :at, 1, 1, 1, 0, 1, 'x', false)
+        """),
+        {"at": NOW - timedelta(hours=37)},
+    )
+
+    found = {one.dataset: one for one in of_sources(conn, as_of=NOW)}
+
+    sitemap = found["sitemap_snapshots"]
+    assert (sitemap.state, sitemap.age_hours, sitemap.limit_hours) == (State.STALE, 37.0, 36.0)
+    assert found["shopify_inventory"].state is State.EMPTY
+    assert "metric_facts" not in found

@@ -38,7 +38,7 @@ def shop():
 
 def take(conn, shop, run, keeper):
     return snapshot(
-        conn, site_url=f"http://{shop}/sitemap.xml", allow_hosts=(shop,), now=NOW, run=run, keeper=keeper
+        conn, site_url=f"http://{shop}/", allow_hosts=(shop,), sample_pages=3, now=NOW, run=run, keeper=keeper
     )  # fmt: skip
 
 
@@ -71,6 +71,7 @@ def test_the_shop_is_read_whole_and_without_a_warning(conn, next_run, keeper_for
 
     assert (report.rows, report.files, report.warnings) == (60, 5, {})
     assert report.is_lastmod_uniform is False
+    assert report.sampled == {"found": 3}
 
 
 def test_the_shop_stays_the_same(conn, next_run, keeper_for, shop):
@@ -78,7 +79,7 @@ def test_the_shop_stays_the_same(conn, next_run, keeper_for, shop):
         run = next_run()
         report = take(conn, shop, run, keeper_for(run))
 
-    assert (report.added, report.removed, report.changed) == (0, 0, 0)
+    assert (report.added, report.removed, report.content_changed) == (0, 0, 0)
 
 
 def test_the_shop_names_itself_as_it_was_called(shop):

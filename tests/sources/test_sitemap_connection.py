@@ -9,7 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 from ocd.core.errors import PolicyRefused, SourceUnavailable
-from ocd.sources.sitemaps import fetch
+from ocd.sources.sitemaps.fetch import Budget, Visit
+from tests.factories.clock import NOW
 
 
 @pytest.fixture
@@ -46,8 +47,8 @@ def listening(talk):
 
 
 def get(url, *allow, **budget):
-    with fetch.opened(url, allow, fetch.Budget(**budget)) as body:
-        return b"".join(body.chunks)
+    with Visit(allow, NOW, Budget(**budget)) as visit, visit.opened(url) as answer:
+        return b"".join(answer.chunks)
 
 
 def test_a_name_that_resolves_anew_does_not_move_the_connection(site, resolver):

@@ -8,11 +8,13 @@ import pytest
 
 from ocd.core.errors import ContractBroken, PolicyRefused, SourceUnavailable
 from ocd.sources.sitemaps import fetch, guard
+from ocd.sources.sitemaps.fetch import Budget, Visit
+from tests.factories.clock import NOW
 
 
 def get(url, *allow, **budget):
-    with fetch.opened(url, allow, fetch.Budget(**budget)) as body:
-        return b"".join(body.chunks)
+    with Visit(allow, NOW, Budget(**budget)) as visit, visit.opened(url) as answer:
+        return b"".join(answer.chunks)
 
 
 def test_an_allowed_private_address_is_read(site):
@@ -222,9 +224,9 @@ def test_an_encoding_that_was_not_asked_for_is_refused(site, encoding):
 
 def test_one_budget_covers_every_file(site):
     url = site.put("/sitemap.xml", b"x" * 600)
-    budget = fetch.Budget(bytes_left=1000)
-    with fetch.opened(url, (site.host,), budget) as body:
-        list(body.chunks)
+    with Visit((site.host,), NOW, Budget(bytes_left=1000)) as visit:
+        with visit.opened(url) as answer:
+            list(answer.chunks)
 
-    with fetch.opened(url, (site.host,), budget) as body, pytest.raises(ContractBroken):
-        list(body.chunks)
+        with visit.opened(url) as answer, pytest.raises(ContractBroken):
+            list(answer.chunks)

@@ -124,7 +124,7 @@ REFUSED = {
     "billion laughs": (BOMB, "DOCTYPE"),
     "external entity": (XXE, "DOCTYPE"),
     "invalid UTF-8": (GOOD.replace(b"/b", b"/\xff"), "not well-formed"),
-    "another root": (b"<rss version='2.0'><channel/></rss>", "rss"),
+    "another root": (b"<opml version='2.0'><body/></opml>", "opml"),
     "truncated gzip": (gzip.compress(GOOD)[:-12], "truncated gzip|not well-formed"),
     "gzip without its end": (gzip.compress(GOOD)[:-4], "truncated gzip"),
     "damaged gzip": (gzip.compress(GOOD)[:20] + b"\0" * 40, "gzip"),
@@ -329,3 +329,60 @@ def test_a_single_huge_tag_is_refused():
 
     with pytest.raises(ContractBroken, match="tag or comment"):
         read_all(endless())
+
+
+RSS = f"""{HEAD}<rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel><title>Garage</title>
+<link>https://shop.test/</link><atom:link href="https://shop.test/feed" rel="self"/>
+<item><title>One</title><atom:link href="https://shop.test/x" rel="self"/><link> {A} </link>
+<pubDate>Fri, 09 Oct 2026 08:30:15 GMT</pubDate><guid>1</guid></item>
+<item><link>{B}</link></item></channel></rss>""".encode()
+ATOM = f"""{HEAD}<feed xmlns="http://www.w3.org/2005/Atom"><link href="https://shop.test/"/><updated>2026-10-10T00:00:00Z</updated>
+<entry><link rel="edit" href="https://shop.test/edit"/><link href="{A}"/><link rel="alternate" href="https://shop.test/b"/>
+<updated>2026-10-09T08:30:15Z</updated></entry></feed>""".encode()
+FEED = "a feed, which may name the newest pages only"
+
+
+@pieces
+def test_rss_is_read_and_flagged(size):
+    entries, parsed = read(RSS, size)
+
+    assert locs(entries) == [A, B]
+    assert entries[0].lastmod_at == datetime(2026, 10, 9, 8, 30, 15, tzinfo=UTC)
+    assert dict(parsed.warnings) == {FEED: 1, "location with white space around it": 1}
+
+
+@pieces
+def test_atom_is_read_and_flagged(size):
+    (entry,), parsed = read(ATOM, size)
+
+    assert (entry.loc, entry.lastmod_raw) == (A, "2026-10-09T08:30:15Z")
+    assert dict(parsed.warnings) == {FEED: 1}
+
+
+def test_a_feed_date_that_is_none_keeps_the_url():
+    (entry, _), parsed = read(RSS.replace(b"Fri, 09 Oct 2026 08:30:15 GMT", b"lately"))
+
+    assert (entry.lastmod_raw, entry.lastmod_at) == ("lately", None)
+    assert parsed.warnings["lastmod is no W3C datetime"] == 1
+
+
+def test_the_first_image_is_kept_and_every_one_counts():
+    images = "".join(
+        f"<image:image><image:loc>https://cdn.test/{n}.jpg</image:loc><image:title>T{n}</image:title>"
+        f"<image:caption>C{n}</image:caption></image:image>"
+        for n in range(3)
+    )
+    body = f'<urlset {NS} xmlns:image="i"><url><loc>{A}</loc>{images}</url></urlset>'
+
+    (entry,), _ = read(body.encode())
+
+    assert (entry.image_loc, entry.image_title) == ("https://cdn.test/0.jpg", "T0")
+    for part in ("T0", "C1", "cdn.test/2"):
+        ((other,), _) = read(body.replace(part, "other").encode())
+        assert other.fingerprint != entry.fingerprint
+
+
+def test_an_element_within_a_location_does_not_end_it():
+    (entry,), _ = read(urlset("https://shop.test/<b>bold</b>a"))
+
+    assert entry.loc == "https://shop.test/bolda"

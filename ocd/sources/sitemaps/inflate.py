@@ -16,9 +16,9 @@ _MAGIC = b"\x1f\x8b"
 _PIECE = 64 * 1024
 
 
-def inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def inflated(chunks: Iterable[bytes], *, max_ratio: float = MAX_RATIO) -> Iterator[bytes]:
     """Yield the plain bytes of a gzipped or plain file; raises ContractBroken for damaged or too large ones."""
-    plain = _unpacked(chunks)
+    plain = _unpacked(chunks, max_ratio)
     first = _leading(plain, 2)
     if first.startswith(_MAGIC):
         raise ContractBroken("sitemap: gzip inside gzip")
@@ -30,12 +30,12 @@ def inflated(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield piece
 
 
-def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _unpacked(chunks: Iterable[bytes], max_ratio: float) -> Iterator[bytes]:
     # What the first bytes say counts: names and content types of gzipped sitemaps are often wrong.
     iterator = iter(chunks)
     first = _leading(iterator, 2)
     if first.startswith(_MAGIC):
-        yield from _members(chain([first], iterator))
+        yield from _members(chain([first], iterator), max_ratio)
     else:
         yield first
         yield from iterator
@@ -52,7 +52,7 @@ def _leading(iterator: Iterator[bytes], size: int) -> bytes:
     return first
 
 
-def _members(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _members(chunks: Iterable[bytes], max_ratio: float) -> Iterator[bytes]:
     unpacker: zlib._Decompress | None = None
     size_in = size_out = 0
     rest = b""
@@ -65,7 +65,7 @@ def _members(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 return
             piece, rest = _step(unpacker, rest)
             size_out += len(piece)
-            if size_out > MAX_RATIO * max(size_in, 4096):
+            if size_out > max_ratio * max(size_in, 4096):
                 raise ContractBroken("sitemap: gzip expands beyond any real sitemap")
             if piece:
                 yield piece

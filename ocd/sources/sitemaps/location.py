@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
@@ -111,3 +112,11 @@ def lastmod(raw: str | None, now: datetime, warnings: Counter[str]) -> datetime 
         warnings["lastmod in the future"] += 1
         return None
     return found
+
+
+def w3c_of_rfc822(raw: str | None) -> str | None:
+    """Return an RSS date as a W3C datetime; one that is none stays as it is, to be judged as such."""
+    try:
+        return parsedate_to_datetime(raw.strip()).isoformat() if raw else raw
+    except (ValueError, TypeError):
+        return raw

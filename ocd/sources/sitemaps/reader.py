@@ -5,10 +5,12 @@ from __future__ import annotations
 import codecs
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain
+from types import MappingProxyType
+from typing import NamedTuple
 from xml.parsers import expat
 
 from ocd.core.errors import ContractBroken
@@ -24,22 +26,44 @@ MAX_TEXT = 4096
 #: Longest single piece of markup; expat holds one whole in memory.
 MAX_MARKUP_BYTES = 256 * 1024
 _MAX_LASTMOD = 64
-_ENTRY_OF = {"urlset": "url", "sitemapindex": "sitemap"}
+_MAX_NAMES = 256
+_NO_IMAGE: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class _Format:
+    """Where a kind of file has its entries, and which of their elements say what."""
+
+    entry: tuple[str, ...]
+    fields: dict[str, str]
+    is_feed: bool = False
+
+
+#: By root element. RSS and Atom are what the protocol allows besides its own (sitemaps.org, "other formats").
+_FORMATS = {
+    "urlset": _Format(("urlset", "url"), {"loc": "loc", "lastmod": "lastmod"}),
+    "sitemapindex": _Format(("sitemapindex", "sitemap"), {"loc": "loc"}),
+    "rss": _Format(("rss", "channel", "item"), {"link": "loc", "pubDate": "lastmod"}, is_feed=True),
+    "feed": _Format(("feed", "entry"), {"updated": "lastmod"}, is_feed=True),
+}
+_IMAGE_PARTS = frozenset({"loc", "title", "caption"})
+_FEED = "a feed, which may name the newest pages only"
 _HTML = "sitemap: an HTML page instead of a sitemap (a password page, or a challenge)"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One URL as the sitemap claims it.
 
-    The fingerprint covers location and images (address and title); lastmod is left out, because
-    shops rewrite it daily.
+    The fingerprint covers location and images (address, title, caption); lastmod is left out,
+    because shops rewrite it daily.
     """
 
     loc: str
     lastmod_raw: str | None
     lastmod_at: datetime | None
     fingerprint: str
+    image_loc: str | None = None
+    image_title: str | None = None
 
 
 @dataclass
@@ -55,18 +79,29 @@ class Parsed:
 
 def read(
     chunks: Iterable[bytes],
-    keep: Callable[[Entry], None],
+    keep: Callable[[Entry], object],
     *,
     hosts: frozenset[str],
     now: datetime,
 ) -> Parsed:
-    """Parse a sitemap or sitemap index, gzipped or plain, XML or text; `keep` gets each usable URL.
+    """Parse a sitemap, index or feed, gzipped or plain, XML or text; `keep` gets each usable URL.
 
     Raises ContractBroken for anything else: empty, HTML, truncated, malformed, with a DOCTYPE, too
     large. What `keep` got until then is worth nothing.
     """
+    return parse(inflated(chunks), keep, hosts=hosts, now=now)
+
+
+def parse(
+    chunks: Iterator[bytes],
+    keep: Callable[[Entry], object],
+    *,
+    hosts: frozenset[str],
+    now: datetime,
+) -> Parsed:
+    """Do the same with what is unpacked already."""
     file = _File(keep, hosts, now)
-    plain = _counted(inflated(chunks), file.parsed)
+    plain = _counted(chunks, file.parsed)
     first = _first(plain)
     start = first.removeprefix(codecs.BOM_UTF8).lstrip()[:64].lower()
     if not start:
@@ -111,12 +146,20 @@ def _first(plain: Iterator[bytes]) -> bytes:
 class _File:
     """Counts and hands on what a file holds, whatever its format."""
 
-    def __init__(self, keep: Callable[[Entry], None], hosts: frozenset[str], now: datetime) -> None:
+    def __init__(
+        self, keep: Callable[[Entry], object], hosts: frozenset[str], now: datetime
+    ) -> None:
         self.parsed = Parsed()
         self._keep, self._hosts, self._now = keep, hosts, now
 
-    def add(self, raw_loc: str, raw_lastmod: str | None, fingerprint: hashlib._Hash) -> None:
-        """Keep a URL if its location is usable."""
+    def add(
+        self,
+        raw_loc: str,
+        raw_lastmod: str | None,
+        fingerprint: hashlib._Hash,
+        image: Mapping[str, str] = _NO_IMAGE,
+    ) -> None:
+        """Keep a URL if its location is usable; `image` has `loc` and `title` of the first one."""
         parsed = self.parsed
         loc = location.canonical(raw_loc, self._hosts, parsed.warnings)
         if loc is None:
@@ -127,7 +170,16 @@ class _File:
         instant = location.lastmod(raw_lastmod, self._now, parsed.warnings)
         fingerprint.update(loc.encode())
         raw = raw_lastmod.strip()[:_MAX_LASTMOD] if raw_lastmod else None
-        self._keep(Entry(loc, raw or None, instant, fingerprint.hexdigest()[:32]))
+        self._keep(
+            Entry(
+                loc,
+                raw or None,
+                instant,
+                fingerprint.hexdigest()[:32],
+                image.get("loc"),
+                image.get("title"),
+            )
+        )
 
     def add_child(self, raw_loc: str) -> None:
         """Keep an index's child as it stands; whoever fetches it judges it."""
@@ -157,16 +209,22 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
 
 
 class _Xml:
-    """Follows url and sitemap elements; neither the namespace nor its prefix matters."""
+    """Follows entries of a known format; neither the namespace nor its prefix matters."""
 
     def __init__(self, file: _File) -> None:
         self._file = file
         self._parsed = file.parsed
+        self._format = _FORMATS["urlset"]
+        self._level = -1  # 0 is an entry; known once the root is
         self._path: list[str] = []
+        self._locals: dict[str, str] = {}
+        self._is_entry = False
+        self._field: str | None = None  # what the text of the element at `_field_level` is
+        self._field_level = 0
         self._text: list[str] = []
-        self._is_wanted = False
         self._room = 0  # characters of the present element that may still be kept
         self._fields: dict[str, str] = {}
+        self._image: dict[str, str] = {}
         self._fingerprint = hashlib.sha256()
         parser = expat.ParserCreate(namespace_separator=" ")
         parser.StartElementHandler = self._start
@@ -206,36 +264,71 @@ class _Xml:
         raise ContractBroken("sitemap: a DOCTYPE is refused")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
-        del attributes  # hreflang and the like; not followed
-        namespace, local = name.rpartition(" ")[::2]
-        if not self._path:
-            self._open_root(namespace, local)
+        local = self._locals.get(name) or self._local(name)
         self._path.append(local)
-        depth = len(self._path)
-        if depth > MAX_DEPTH:
-            raise ContractBroken("sitemap: nested too deeply")
-        self._text.clear()
-        self._is_wanted = self._wants(depth, local)
-        self._room = MAX_TEXT if self._is_wanted else 0
-        if depth == 2:
-            self._fields = {}
-            self._fingerprint = hashlib.sha256()
+        level = self._level = self._level + 1
+        if level <= 0:
+            self._outside(name, local)
+        elif not self._is_entry or level > 2:
+            if len(self._path) > MAX_DEPTH:
+                raise ContractBroken("sitemap: nested too deeply")
+        elif level == 2:
+            if local in _IMAGE_PARTS and self._path[-2] == "image":
+                self._listen(local)
+        elif self._format.is_feed:
+            self._open_feed_field(name, local, attributes)
+        elif local in self._format.fields:
+            self._listen(self._format.fields[local])
 
-    def _wants(self, depth: int, local: str) -> bool:
-        if depth == 3:
-            return local in {"loc", "lastmod"}
-        return depth == 4 and local in {"loc", "title"} and self._path[2] == "image"
+    def _local(self, name: str) -> str:
+        """Return a name without its namespace; the few that real files have are remembered."""
+        local = name.rpartition(" ")[2]
+        if len(self._locals) < _MAX_NAMES:
+            self._locals[name] = local
+        return local
+
+    def _outside(self, name: str, local: str) -> None:
+        if len(self._path) == 1:
+            self._open_root(name.rpartition(" ")[0], local)
+        if self._level == 0:
+            self._open_entry()
 
     def _open_root(self, namespace: str, local: str) -> None:
         if local.lower() == "html":
             raise ContractBroken(_HTML)
-        if local not in _ENTRY_OF:
+        if local not in _FORMATS:
             raise ContractBroken(
                 f"sitemap: the root element is {local[:40]!r}, expected urlset or sitemapindex"
             )
+        self._format = _FORMATS[local]
+        self._level = 1 - len(self._format.entry)
         self._parsed.is_index = local == "sitemapindex"
-        if not namespace:
+        if self._format.is_feed:
+            self._parsed.warnings[_FEED] += 1
+        elif not namespace:
             self._parsed.warnings["no namespace"] += 1
+
+    def _open_entry(self) -> None:
+        self._is_entry = tuple(self._path) == self._format.entry
+        if self._is_entry:
+            self._fields, self._image = {}, {}
+            self._fingerprint = hashlib.sha256()
+        elif not self._format.is_feed:
+            self._parsed.warnings["unexpected element"] += 1
+
+    def _open_feed_field(self, name: str, local: str, attributes: dict[str, str]) -> None:
+        is_atom = self._path[0] == "feed"
+        if local == "link" and "href" in attributes:
+            # Atom says it in an attribute. One within an RSS item is about the feed itself.
+            if is_atom and attributes.get("rel", "alternate") == "alternate":
+                self._fields.setdefault("loc", attributes["href"][:MAX_TEXT])
+        elif local in self._format.fields and (is_atom or " " not in name):
+            self._listen(self._format.fields[local])
+
+    def _listen(self, field: str) -> None:
+        self._field, self._field_level = field, self._level
+        self._room = MAX_TEXT
+        self._text.clear()
 
     def _characters(self, text: str) -> None:
         if self._room:
@@ -244,22 +337,30 @@ class _Xml:
             self._room -= len(kept)
 
     def _end(self, _: str) -> None:
-        depth = len(self._path)
-        local = self._path.pop()
-        if depth == 3 and self._is_wanted:
-            self._fields.setdefault(local, "".join(self._text))
-        elif depth == 4 and self._is_wanted:
-            self._fingerprint.update(f"{local}={''.join(self._text).strip()}\n".encode())
-        elif depth == 2:
-            self._close(local)
-        self._room = 0
-        self._is_wanted = False
+        level = self._level
+        self._level = level - 1
+        self._path.pop()
+        if self._field is not None and level == self._field_level:
+            self._close_field(self._field, "".join(self._text), level)
+            self._field = None
+            self._room = 0
+        elif level == 0 and self._is_entry:
+            self._is_entry = False
+            self._close_entry()
 
-    def _close(self, local: str) -> None:
-        if local != _ENTRY_OF[self._path[0]]:
-            self._parsed.warnings["unexpected element"] += 1
-        elif self._parsed.is_index:
-            self._file.add_child(self._fields.get("loc", ""))
-        else:
-            loc, claimed = self._fields.get("loc", ""), self._fields.get("lastmod")
-            self._file.add(loc, claimed, self._fingerprint)
+    def _close_field(self, field: str, text: str, level: int) -> None:
+        if level == 1:
+            self._fields.setdefault(field, text)
+        elif level == 2:
+            text = text.strip()
+            self._image.setdefault(field, text)
+            self._fingerprint.update(f"{field}={text}\n".encode())
+
+    def _close_entry(self) -> None:
+        loc, claimed = self._fields.get("loc", ""), self._fields.get("lastmod")
+        if self._parsed.is_index:
+            self._file.add_child(loc)
+            return
+        if self._path[0] == "rss":
+            claimed = location.w3c_of_rfc822(claimed)
+        self._file.add(loc, claimed, self._fingerprint, self._image)

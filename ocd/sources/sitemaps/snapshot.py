@@ -7,74 +7,80 @@ import json
 import logging
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 from sqlalchemy import Connection, text
 
-from ocd.core.errors import ConfigError, ContractBroken, PolicyRefused
+from ocd.core.errors import ApprovalNeeded, ConfigError, SourceUnavailable
 from ocd.core.sqlfiles import statement
+from ocd.ledger import approvals
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
-from ocd.sources.sitemaps import fetch, location, policy, reader
-from ocd.sources.sitemaps.reader import Entry
+from ocd.sources.sitemaps import history, policy, report
+from ocd.sources.sitemaps.fetch import Visit
+from ocd.sources.sitemaps.history import Standing
+from ocd.sources.sitemaps.pages import Verdict
+from ocd.sources.sitemaps.policy import Diff, Doubt
+from ocd.sources.sitemaps.sample import Sampled, sample
+from ocd.sources.sitemaps.site import Reading, read_site, site_of, urls_per_file
 
 log = logging.getLogger(__name__)
 
 SOURCE = "sources.sitemap"
-MAX_FILES = 50
-#: Twice a shop of 125,000 products; all locations stand in memory once.
-MAX_SITE_URLS = 250_000
 _INSERT_SNAPSHOT = statement(__file__, "insert_snapshot.sql")
+_INSERT_FILE = statement(__file__, "insert_file.sql")
+_INSERT_HELD = statement(__file__, "insert_held.sql")
 _CLOSE_VERSIONS = statement(__file__, "close_versions.sql")
 _INSERT_VERSION = statement(__file__, "insert_version.sql")
 
 
 @dataclass(frozen=True)
 class SnapshotReport:
-    """What the sitemap held and what changed; None where it is the first snapshot."""
+    """What the sitemap held and what changed; None where it is the first snapshot.
 
-    version: ClassVar[int] = 1
+    `doubt` is why it would be held; a real run has one only where a person approved it.
+    """
+
+    version: ClassVar[int] = 2
     site: str
     rows: int
     files: int
+    not_modified: int
     added: int | None
     removed: int | None
-    changed: int | None
+    content_changed: int | None
+    lastmod_only: int | None
     is_lastmod_uniform: bool
+    sampled: dict[str, int]
     warnings: dict[str, int]
+    doubt: str | None
 
     @property
     def summary(self) -> str:
         """One line for people."""
+        said = f"{self.rows:,} URLs in {self.files} files"
         if self.added is None:
-            return f"{self.rows:,} URLs in {self.files} files, first snapshot"
-        return f"{self.rows:,} URLs in {self.files} files: {self.added} added, {self.removed} removed, {self.changed} changed"
+            said += ", first snapshot"
+        else:
+            said += f": {self.added} added, {self.removed} removed, {self.content_changed} changed"
+        missing = self.sampled.get(Verdict.GONE, 0) + self.sampled.get(Verdict.SOFT_404, 0)
+        if missing:
+            said += f"; {missing} of {sum(self.sampled.values())} sampled pages not there"
+        return f"{said}; doubted: {self.doubt}" if self.doubt else said
 
 
-@dataclass
-class _Reading:
-    """All files of one site, read."""
+@dataclass(frozen=True)
+class _Compared:
+    """A reading beside what stands."""
 
-    hosts: frozenset[str]
-    now: datetime
-    entries: dict[str, Entry] = field(default_factory=dict)
-    files: int = 0
-    bytes_read: int = 0
-    duplicates: int = 0
-    warnings: Counter[str] = field(default_factory=Counter)
-
-    def keep(self, entry: Entry) -> None:
-        # The first of two equal locations counts: order in the file, so that a rerun decides alike.
-        if self.entries.setdefault(entry.loc, entry) is not entry:
-            self.duplicates += 1
-        elif len(self.entries) > MAX_SITE_URLS:
-            raise ContractBroken(f"sitemap: more than {MAX_SITE_URLS:,} URLs on one site")
-
-    def fingerprints(self) -> dict[str, str]:
-        return {loc: entry.fingerprint for loc, entry in self.entries.items()}
+    site: str
+    url: str
+    found: Reading
+    standing: Standing
+    diff: Diff
+    doubt: Doubt | None
 
 
 def snapshot(
@@ -82,159 +88,159 @@ def snapshot(
     *,
     site_url: str | None,
     allow_hosts: tuple[str, ...],
+    sample_pages: int,
     now: datetime,
     run: Run,
     keeper: Keeper,
-    accept_shrink: bool = False,
+    dry_run: bool = False,
 ) -> SnapshotReport:
-    """Read the sitemap with its children, then store snapshot, history and diff in one transaction.
+    """Read the sitemap with its files, then store snapshot, history and diff in one transaction.
 
-    Commits once, or nothing. Raises PolicyRefused where it shrank so much that removals are not
-    believed, unless `accept_shrink` says that a person looked.
+    Commits once, or nothing. Raises ApprovalNeeded where it changed so much that it is not believed:
+    then it is noted as held, and nothing counts as added or removed.
     """
     if site_url is None:
-        raise ConfigError("no sitemap: set OCD_SITEMAP_URL to the shop's /sitemap.xml")
-    site = _site(site_url)
-    found = _read_site(site_url, allow_hosts, now, run)
+        raise ConfigError("no sitemap: set OCD_SITEMAP_URL to the shop's address or its sitemap's")
+    site = site_of(site_url)
+    standing = history.standing(conn, site)
+    conn.rollback()  # reading a site takes minutes; no transaction waits for it
+    known = {one.loc: one for one in standing.files}
+    with (
+        Visit(allow_hosts, now) as visit,
+        read_site(
+            site_url, visit=visit, store=keeper.store, known=known, progress=run.progress
+        ) as found,
+    ):
+        compared = _compare(site, site_url, found, standing, keeper)
+        if compared.doubt and not dry_run:
+            _ask(conn, compared, run, keeper)
+        sampled = sample(visit, found.robots, found.entries, count=sample_pages)
+        made = _report(compared, sampled)
+        if not dry_run:
+            _store(conn, compared, made, sampled, run, keeper)
+    log.info("sitemap_snapshot", extra={"site": site, "rows": made.rows, "files": made.files})
+    return made
+
+
+def _compare(site: str, url: str, found: Reading, standing: Standing, keeper: Keeper) -> _Compared:
+    diff = policy.compare(standing.urls, found.fingerprints())
+    changed = frozenset((*diff.added, *diff.content_changed))
+    told = history.lastmod_only(
+        keeper.store,
+        standing.files,
+        {loc: entry for loc, entry in found.entries.items() if loc not in changed},
+        found.hosts,
+        unchanged=frozenset(found.copies),
+    )
+    doubt = policy.doubt(
+        standing.urls,
+        found.entries,
+        diff,
+        files_before=urls_per_file(standing.files),
+        files_after=found.urls_per_file(),
+    )
+    return _Compared(site, url, found, standing, replace(diff, lastmod_only=told), doubt)
+
+
+def _ask(conn: Connection, compared: _Compared, run: Run, keeper: Keeper) -> None:
+    """Return where a person approved this very set of pages; else hold it and raise ApprovalNeeded."""
+    doubt = compared.doubt
+    assert doubt is not None, "only doubts are asked about"  # noqa: S101
+    try:
+        approvals.require(
+            conn,
+            run,
+            fingerprint=doubt.fingerprint,
+            asks=doubt.asks,
+            question=f"sitemap of {compared.site}: {doubt.reason}; held, nothing counts as added or removed",
+        )
+    except ApprovalNeeded:
+        _hold(conn, compared, doubt, run, keeper)
+        raise
+
+
+def _hold(conn: Connection, compared: _Compared, doubt: Doubt, run: Run, keeper: Keeper) -> None:
+    with run.batch(conn):
+        conn.execute(
+            _INSERT_HELD,
+            {
+                "site": compared.site,
+                "taken_at": compared.found.now,
+                "run_id": run.id,
+                "standing_id": compared.standing.id,
+                "url_count": len(compared.found.entries),
+                "added": doubt.added,
+                "removed": doubt.removed,
+                "reason": doubt.reason,
+            },
+        )
+        _keep_copies(conn, compared.found, keeper)
+        _keep_pages(conn, compared, keeper, suffix="-held")
+
+
+def _store(
+    conn: Connection,
+    compared: _Compared,
+    made: SnapshotReport,
+    sampled: tuple[Sampled, ...],
+    run: Run,
+    keeper: Keeper,
+) -> None:
     with run.batch(conn) as batch:
         # Two readings of one site at once would both compare with the same predecessor.
         conn.execute(
-            text("select pg_advisory_xact_lock(hashtextextended(:site, 0))"), {"site": site}
+            text("select pg_advisory_xact_lock(hashtextextended(:site, 0))"),
+            {"site": compared.site},
         )
-        previous_id, before = _standing(conn, site)
-        if policy.has_shrunk(len(before), len(found.entries)) and not accept_shrink:
-            raise PolicyRefused(
-                f"sitemap of {site}: {len(found.entries):,} URLs where {len(before):,} stood; held, nothing counts "
-                "as removed (docs/how-to/snapshot-sitemap.md)"
-            )
-        diff = policy.compare(before, found.fingerprints())
-        report = _report(site, found, diff, is_first=previous_id is None)
-        snapshot_id = _insert(conn, report, found, site_url, run, previous_id)
-        _store_history(conn, site, snapshot_id, found, diff)
-        _keep_diff(conn, keeper, site, now, snapshot_id, previous_id, diff)
-        batch.progress(found.files, found.files, "files")
-    log.info("sitemap_snapshot", extra={"site": site, "rows": report.rows, "files": report.files})
-    return report
+        if history.newest_id(conn, compared.site) != compared.standing.id:
+            raise SourceUnavailable(f"sitemap of {compared.site}: read by another run meanwhile")
+        snapshot_id = _insert(conn, compared, made, run)
+        _store_history(conn, compared, snapshot_id)
+        _store_parts(conn, compared.found, sampled, snapshot_id)
+        _keep_copies(conn, compared.found, keeper)
+        _keep_pages(conn, compared, keeper)
+        batch.progress(made.files, made.files, "files")
 
 
-def _site(url: str) -> str:
-    """Return what the history is kept under: host, with its port where it is not the usual one."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host = port = None
-    if not host or parts.scheme not in location.DEFAULT_PORTS or "@" in parts.netloc:
-        raise ConfigError(
-            "OCD_SITEMAP_URL: expected http(s)://host/sitemap.xml, without credentials"
-        )
-    return host if port in {None, location.DEFAULT_PORTS[parts.scheme]} else f"{host}:{port}"
-
-
-def _read_site(url: str, allow_hosts: tuple[str, ...], now: datetime, run: Run) -> _Reading:
-    budget = fetch.Budget()
-    reading = _Reading(frozenset({location.host_key(urlsplit(url))}), now)
-    top = _read_file(url, allow_hosts, reading, budget, is_top=True)
-    children = _checked_children(top.children, url, reading.hosts)
-    for number, child in enumerate(children, 1):
-        if _read_file(child, allow_hosts, reading, budget).is_index:
-            raise ContractBroken("sitemap: an index within an index, which the protocol forbids")
-        run.progress(number, len(children), "files")
-    if not reading.entries:
-        raise ContractBroken("sitemap: no URL at all; a shop without pages is not believed")
-    return reading
-
-
-def _read_file(
-    url: str,
-    allow_hosts: tuple[str, ...],
-    reading: _Reading,
-    budget: fetch.Budget,
-    *,
-    is_top: bool = False,
-) -> reader.Parsed:
-    with fetch.opened(url, allow_hosts, budget) as body:
-        if is_top:
-            # A shop that sends us to its other name speaks for that one, too.
-            reading.hosts |= {location.host_key(urlsplit(body.url))}
-        parsed = reader.read(body.chunks, reading.keep, hosts=reading.hosts, now=reading.now)
-    reading.files += 1
-    reading.bytes_read += parsed.bytes_read
-    reading.warnings.update(parsed.warnings)
-    return parsed
-
-
-def _checked_children(children: list[str], url: str, hosts: frozenset[str]) -> list[str]:
-    """Return the files an index names, once each; raises before any is fetched.
-
-    A child that cannot be read would look like removed pages, so one bad child refuses the index.
-    """
-    unique = list(dict.fromkeys(children))
-    if len(unique) > MAX_FILES:
-        raise ContractBroken(f"sitemap: an index of more than {MAX_FILES} files")
-    if url in unique:
-        raise ContractBroken("sitemap: the index names itself")
-    faults: Counter[str] = Counter()
-    usable = [location.canonical(child, hosts, faults) for child in unique]
-    if None in usable:
-        raise PolicyRefused(
-            f"sitemap: the index names files that are not fetched: {reader.told(faults)}"
-        )
-    return [child for child in usable if child is not None]
-
-
-def _standing(conn: Connection, site: str) -> tuple[int | None, dict[str, str]]:
-    """Return the newest snapshot and {URL: fingerprint} as it stands."""
-    previous = conn.execute(
-        text("select max(id) from landing.sitemap_snapshot where site = :site"), {"site": site}
-    ).scalar()
-    rows = conn.execute(
-        text("""
-            select loc, fingerprint from landing.sitemap_url
-            where site = :site and gone_snapshot_id is null
-        """),
-        {"site": site},
-    )
-    return previous, {row.loc: row.fingerprint for row in rows}
-
-
-def _report(site: str, found: _Reading, diff: policy.Diff, *, is_first: bool) -> SnapshotReport:
+def _report(compared: _Compared, sampled: tuple[Sampled, ...]) -> SnapshotReport:
+    found, diff = compared.found, compared.diff
+    is_first = compared.standing.id is None
     return SnapshotReport(
-        site,
-        len(found.entries),
-        found.files,
-        None if is_first else len(diff.added),
-        None if is_first else len(diff.removed),
-        None if is_first else len(diff.changed),
-        policy.is_lastmod_uniform(entry.lastmod_raw for entry in found.entries.values()),
-        dict(found.warnings),
+        site=compared.site,
+        rows=len(found.entries),
+        files=len(found.files),
+        not_modified=sum(one.is_not_modified for one in found.files),
+        added=None if is_first else len(diff.added),
+        removed=None if is_first else len(diff.removed),
+        content_changed=None if is_first else len(diff.content_changed),
+        lastmod_only=None if diff.lastmod_only is None else len(diff.lastmod_only),
+        is_lastmod_uniform=found.is_lastmod_uniform,
+        sampled=dict(Counter(one.verdict.value for one in sampled)),
+        warnings=dict(found.warnings),
+        doubt=compared.doubt.reason if compared.doubt else None,
     )
 
 
-def _insert(
-    conn: Connection,
-    report: SnapshotReport,
-    found: _Reading,
-    url: str,
-    run: Run,
-    previous_id: int | None,
-) -> int:
-    values: dict[str, Any] = asdict(report) | {
-        "source_url": url,
+def _insert(conn: Connection, compared: _Compared, made: SnapshotReport, run: Run) -> int:
+    found = compared.found
+    values: dict[str, Any] = asdict(made) | {
+        "source_url": compared.url,
         "taken_at": found.now,
         "run_id": run.id,
-        "previous_id": previous_id,
-        "file_count": found.files,
-        "url_count": len(found.entries),
+        "previous_id": compared.standing.id,
+        "file_count": made.files,
+        "url_count": made.rows,
         "duplicate_count": found.duplicates,
-        "bytes_read": found.bytes_read,
+        "bytes_read": sum(one.bytes_plain for one in found.files),
         "content_sha256": _content_sha256(found),
-        "warnings": json.dumps(report.warnings),
+        "soft_404": made.sampled.get(Verdict.SOFT_404, 0),
+        "warnings": json.dumps(made.warnings),
+        "hosts": sorted(found.hosts),
     }
     return int(conn.execute(_INSERT_SNAPSHOT, values).scalar_one())
 
 
-def _content_sha256(found: _Reading) -> str:
+def _content_sha256(found: Reading) -> str:
     """Return one hash of the whole content, whatever the order of files and URLs."""
     content = hashlib.sha256()
     for loc in sorted(found.entries):
@@ -242,30 +248,54 @@ def _content_sha256(found: _Reading) -> str:
     return content.hexdigest()
 
 
-def _store_history(
-    conn: Connection, site: str, snapshot_id: int, found: _Reading, diff: policy.Diff
-) -> None:
+def _store_history(conn: Connection, compared: _Compared, snapshot_id: int) -> None:
     """Close the versions that no longer stand, then open new ones; unchanged URLs are not touched."""
-    gone = [*diff.removed, *diff.changed]
+    site, diff = compared.site, compared.diff
+    gone = [*diff.removed, *diff.content_changed]
     if gone:
         conn.execute(_CLOSE_VERSIONS, {"snapshot": snapshot_id, "site": site, "locs": gone})
     new = [
-        asdict(found.entries[loc]) | {"site": site, "snapshot": snapshot_id}
-        for loc in (*diff.added, *diff.changed)
+        compared.found.entries[loc]._asdict() | {"site": site, "snapshot": snapshot_id}
+        for loc in (*diff.added, *diff.content_changed)
     ]
     if new:
         conn.execute(_INSERT_VERSION, new)
 
 
-def _keep_diff(
-    conn: Connection,
-    keeper: Keeper,
-    site: str,
-    now: datetime,
-    snapshot_id: int,
-    previous_id: int | None,
-    diff: policy.Diff,
+def _store_parts(
+    conn: Connection, found: Reading, sampled: tuple[Sampled, ...], snapshot_id: int
 ) -> None:
-    body = {"site": site, "snapshot": snapshot_id, "previous": previous_id, **asdict(diff)}
-    name = f"sitemaps/{re.sub(r'[^A-Za-z0-9.-]+', '-', site)}-{now:%Y%m%dT%H%M%SZ}.json"
-    keeper.put(conn, SOURCE, "sitemap-diff", name, json.dumps(body, indent=1).encode())
+    conn.execute(
+        _INSERT_FILE,
+        [asdict(one) | {"snapshot": snapshot_id, "path_key": one.path_key} for one in found.files],
+    )
+    if sampled:
+        conn.execute(
+            text("""
+                insert into landing.sitemap_page (snapshot_id, loc, verdict, http_status, reason)
+                values (:snapshot, :loc, :verdict, :http_status, :reason)
+            """),
+            [asdict(one) | {"snapshot": snapshot_id} for one in sampled],
+        )
+
+
+def _keep_copies(conn: Connection, found: Reading, keeper: Keeper) -> None:
+    """Keep what was sent; a body that is kept already is written again, so that it lasts as long."""
+    for copy in found.copies.values():
+        keeper.index(conn, SOURCE, "sitemap-body", copy.put(keeper.store))
+
+
+def _keep_pages(conn: Connection, compared: _Compared, keeper: Keeper, *, suffix: str = "") -> None:
+    """Keep the difference for machines, and the series so far for people."""
+    site = re.sub(r"[^A-Za-z0-9.-]+", "-", compared.site)
+    name = f"sitemaps/{site}-{compared.found.now:%Y%m%dT%H%M%SZ}{suffix}"
+    body = {
+        "site": compared.site,
+        "previous": compared.standing.id,
+        "doubt": compared.doubt.reason if compared.doubt else None,
+        **asdict(compared.diff),
+    }
+    keeper.put(conn, SOURCE, "sitemap-diff", f"{name}.json", json.dumps(body, indent=1).encode())
+    series = history.readings(conn, site=compared.site)
+    page = report.page(compared.site, series, diff=compared.diff, now=compared.found.now)
+    keeper.put(conn, SOURCE, "sitemap-report", f"{name}.html", page)

@@ -1,0 +1,1 @@
+"""What reading the outside costs: our readers beside the ones that people would use instead."""
