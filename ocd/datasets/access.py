@@ -39,7 +39,16 @@ WORKER = (Access("ocd_worker", EVERYTHING),)
 #: Mirrors that are no datasets: fetched again at any time, and kept as history that nothing purges.
 MIRRORS_READ: dict[str, tuple[Access, ...]] = {
     f"landing.{table}": (*WORKER, Access("ocd_reader", READ))
-    for table in ("ga_partition", "ga_row", "sitemap_snapshot", "sitemap_url")
+    for table in (
+        "ga_partition",
+        "ga_quota",
+        "ga_request",
+        "ga_restatement",
+        "ga_row",
+        "ga_usage",
+        "sitemap_snapshot",
+        "sitemap_url",
+    )
 }
 
 #: The claims of `request.jwt.claims` that a scope asks for, and the column each must equal.
