@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("hold", "Keep beat from ordering a job, a flow or everything."),
     "hold": ("legal", "Keep rows from every purge: place, release, list."),
     "resume": ("hold", "Let beat order again."),
+    "source": ("source", "See how outside sources stand; try whether they answer."),
     "seed": ("system", "Fill the embedded database with sample data."),
     "load": ("load", "Load decisions and telemetry from files."),
     "db": (

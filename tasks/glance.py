@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ocd.ledger.reconcile import SILENT_S
+from ocd.sources.freshness import SourceAge
 from tasks.overview import SEVERITIES, Overview
 from tasks.render import evidence_text, plain_table, span_text, state_text, subject_text
 
@@ -58,6 +59,7 @@ def _facts(found: Overview) -> Table:
     table.add_column(overflow="fold")
     table.add_row("heard", "   ".join(_heard(name, age) for name, age in found.heard().items()))
     table.add_row("queues", _queues(found))
+    table.add_row("sources", "   ".join(_source(one) for one in found.sources))
     for one in found.pauses:
         name = "everything" if one["name"] == "*" else one["name"]
         since = f"since {one['paused_at']:%Y-%m-%d %H:%M}Z by {one['paused_by']}"
@@ -67,6 +69,12 @@ def _facts(found: Overview) -> Table:
         windows = f"{one['first_label']} … {one['last_label']}"
         table.add_row("backfill", f"{one['id']} {one['job']} {windows}: {states or 'no runs'}")
     return table
+
+
+def _source(one: SourceAge) -> str:
+    if one.age_s is None:
+        return f"{one.source} [yellow]never[/]"
+    return f"{one.source} [{'red' if one.is_stale else 'green'}]{span_text(one.age_s)} ago[/]"
 
 
 def _heard(name: str, age_s: float | None) -> str:

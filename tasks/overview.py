@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection
 
 from ocd.core.broker import QUEUES, queue_lengths
+from ocd.core.db import now_of
 from ocd.ledger import backfills, history, incidents, observe, pauses
 from ocd.ledger.observe import Lease, Snapshot, Watched
 from ocd.ledger.reconcile import SILENT_S
+from ocd.sources.freshness import SourceAge, ages
 from tasks.watch import watched
 
 HOUSEKEEPERS = ("beat", "canary", "reconciler")
@@ -30,6 +32,7 @@ class Overview:
     incidents: list[dict[str, Any]]
     pauses: list[dict[str, Any]]
     backfills: list[dict[str, Any]]
+    sources: list[SourceAge]
 
     def heard(self) -> dict[str, float | None]:
         """Return the seconds since each housekeeper was heard; None: never."""
@@ -92,6 +95,7 @@ class Overview:
             "incidents": self.incidents,
             "pauses": self.pauses,
             "backfills": self.backfills,
+            "sources": [asdict(one) | {"is_stale": one.is_stale} for one in self.sources],
         }
 
     def _job(self, one: Watched) -> dict[str, Any]:
@@ -144,4 +148,5 @@ def overview(conn: Connection, redis_url: str | None) -> Overview:
             for number in backfills.open_ids(conn)
             for one in backfills.backfills(conn, backfill_id=number)
         ],
+        sources=ages(conn, now_of(conn)),
     )
