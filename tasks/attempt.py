@@ -26,6 +26,7 @@ from ocd.core.errors import (
     RunCancelled,
     RunDrained,
     SourceUnavailable,
+    TooEarly,
 )
 from ocd.ledger import backfills, claims, enqueue, history, loglines
 from ocd.ledger.claims import Ended, Ending
@@ -240,6 +241,8 @@ def _next(run: Run, error: BaseException) -> tuple[State, str, float]:
         return State.CANCELLED, "cancelled", 0.0
     if isinstance(error, PolicyRefused):
         return State.REFUSED, "refused", 0.0
+    if isinstance(error, TooEarly):
+        return State.WAITING, "deferred", error.retry_after_s
     if isinstance(error, OcdError) and error.retryable and run.attempt < MAX_ATTEMPTS:
         backoff = runtime.settings().retry_backoff_s * 3 ** (run.attempt - 1)
         asked = error.retry_after_s if isinstance(error, QuotaExhausted) else None

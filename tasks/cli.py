@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "policy": ("policy", "Keep rows longer than their rules say: list, set, unset."),
     "hold": ("legal", "Keep rows from every purge: place, release, list."),
     "resume": ("hold", "Let beat order again."),
+    "source": ("source", "See how outside sources stand; try whether they answer."),
     "seed": ("system", "Fill the embedded database with sample data."),
     "load": ("load", "Load decisions and telemetry from files."),
     "sitemap": ("sitemap", "Look at readings of the shop's sitemap: list, diff, report."),

@@ -92,6 +92,7 @@ class Facts:
     subject: tuple[str, ...] = ()
     deadline: timedelta = timedelta(hours=8)
     can_backfill: bool = False
+    is_on_demand: bool = False  # neither beat nor a flow orders it
     catch_up: CatchUp = LAST
     expand: Mapping[str, Callable[[], tuple[str, ...]]] = field(default_factory=dict)
 

@@ -12,7 +12,7 @@ from alembic import op
 from migrations.replaceable import put, take_back
 
 revision = "0023"
-down_revision = "0019"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 

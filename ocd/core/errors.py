@@ -3,6 +3,7 @@
     OcdError
     ├── SourceUnavailable     retry: the outside did not answer, or not in time
     ├── QuotaExhausted        wait: the outside answers again at `retry_after_s`
+    ├── TooEarly              wait: nothing was asked yet, so waiting costs no attempt
     ├── StoreUnavailable      retry: the artifact store cannot take or give bytes (disk full, bucket away)
     ├── PolicyRefused         ask a human: a rule forbids it
     │   ├── BackupMissing     … because no trusted backup covers the data
@@ -54,26 +55,47 @@ def _rebuild(cls: type[OcdError], args: tuple[Any, ...], state: dict[str, Any]) 
 
 
 class SourceUnavailable(OcdError):
-    """The outside did not answer; try again later."""
+    """The outside did not answer; try again later.
+
+    `is_server_error`: it answered that the fault is its own, which some count against a quota.
+    """
 
     retryable = True
+    is_server_error: bool
+
+    def __init__(self, message: str, *, is_server_error: bool = False) -> None:
+        super().__init__(message, is_server_error=is_server_error)
 
 
 class QuotaExhausted(OcdError):
     """The outside refuses for now; it answers again after `retry_after_s` seconds.
 
-    `retry_after_s=None`: not within this window, so the attempt is not repeated.
+    `retry_after_s=None`: not within this window, so the attempt is not repeated. `quota` is its name,
+    where it is known.
     """
 
     retry_after_s: float | None
+    quota: str | None
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
-        super().__init__(message, retry_after_s=retry_after_s)
+    def __init__(
+        self, message: str, *, retry_after_s: float | None = None, quota: str | None = None
+    ) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, quota=quota)
 
     @property
     def retryable(self) -> bool:  # type: ignore[override]
         """True where the quota opens again soon enough to wait for."""
         return self.retry_after_s is not None
+
+
+class TooEarly(OcdError):
+    """Nothing was asked, because it is too early; the run goes on by itself after `retry_after_s` seconds."""
+
+    retryable = True
+    retry_after_s: float
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
 
 
 class StoreUnavailable(OcdError):

@@ -136,8 +136,8 @@ class Settings:
     )
     ga_backend: str | None = _setting(
         None,
-        "Where GA4 data comes from: rest is live, recorded replays files.",
-        choices=("rest", "recorded"),
+        "Where GA4 data comes from: rest and mcp are live, recorded replays files.",
+        choices=("rest", "mcp", "recorded"),
     )
     ga_property: str | None = _setting(None, "GA4 property id, digits only.")
     ga_api_url: str = _setting("https://analyticsdata.googleapis.com", "Base URL of the Data API.")
@@ -146,6 +146,19 @@ class Settings:
     )
     ga_access_token: str | None = _setting(
         None, "OAuth access token for GA4, instead of a service account.", secret=True
+    )
+    ga_mcp_url: str | None = _setting(
+        None, "Address of a GA4 MCP server (streamable HTTP), for the mcp backend."
+    )
+    ga_mcp_token: str | None = _setting(
+        None, "Bearer token for OCD_GA_MCP_URL, where it wants one.", secret=True
+    )
+    ga_mcp_command: str | None = _setting(
+        None, "Command line of a GA4 MCP server that speaks on stdio, instead of OCD_GA_MCP_URL."
+    )
+    ga_mcp_allow_commands: tuple[str, ...] = _setting(
+        ("analytics-mcp",),
+        "Exact programs, comma separated, that OCD_GA_MCP_COMMAND may start.",
     )
     ga_recordings: Path | None = _setting(
         None, "Folder of recorded GA4 reports, for the recorded backend."

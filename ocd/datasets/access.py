@@ -41,7 +41,11 @@ MIRRORS_READ: dict[str, tuple[Access, ...]] = {
     f"landing.{table}": (*WORKER, Access("ocd_reader", READ))
     for table in (
         "ga_partition",
+        "ga_quota",
+        "ga_request",
+        "ga_restatement",
         "ga_row",
+        "ga_usage",
         "sitemap_file",
         "sitemap_held",
         "sitemap_page",

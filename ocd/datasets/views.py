@@ -42,6 +42,12 @@ VIEWS = (
         readers=("ocd_reader", "ocd_worker"),
     ),
     View(
+        name="landing.landing_page_weeks",
+        description="Sessions of the last seven stored days against the seven before, by property and landing page.",
+        reads=("landing.ga_partition", "landing.ga_row"),
+        readers=("ocd_reader", "ocd_worker"),
+    ),
+    View(
         name="public.approval_queue_depth",
         description="Approvals opened, resolved and still pending at the end of each of the last 30 days.",
         reads=("public.agent_approvals",),

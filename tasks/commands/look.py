@@ -15,7 +15,7 @@ from ocd.ledger.observe import Snapshot, observe
 from ocd.ledger.states import State
 from tasks import registry, runtime
 from tasks.flows import FLOWS
-from tasks.job import job_named
+from tasks.job import Job, job_named
 from tasks.render import (
     as_json,
     console,
@@ -62,7 +62,7 @@ def jobs(is_json: bool) -> None:
             row["job"],
             row["summary"],
             row["when"],
-            row["next_due"],
+            row["next_due"] or "",
             row["last_good"] or "never",
             row["deadline"],
         )
@@ -78,9 +78,9 @@ def _job_row(name: str, snapshot: Snapshot) -> dict[str, Any]:
         "summary": job.summary,
         "queue": job.facts.queue,
         "effect": job.facts.effect,
-        "when": f"in flow {flow.name}, {cadence}" if flow else str(cadence),
+        "when": f"in flow {flow.name}, {cadence}" if flow else _when(job),
         "window": cadence.last_closed(now).label,
-        "next_due": f"{cadence.next_due(now):%Y-%m-%d %H:%M}Z",
+        "next_due": None if job.facts.is_on_demand else f"{cadence.next_due(now):%Y-%m-%d %H:%M}Z",
         "last_good": snapshot.jobs[name].good_window,
         "catch_up": str(job.facts.catch_up),
         "deadline": f"{int(job.facts.deadline.total_seconds() // 3600)} h after the window",
@@ -88,6 +88,10 @@ def _job_row(name: str, snapshot: Snapshot) -> dict[str, Any]:
         "has_dry_run": job.has_dry_run,
         "can_backfill": job.facts.can_backfill,
     }
+
+
+def _when(job: Job[Any, Any]) -> str:
+    return "on demand" if job.facts.is_on_demand else str(job.cadence)
 
 
 @click.command(epilog="Example: ocd runs --state failed --since 7d")

@@ -204,9 +204,11 @@ def _check_signing() -> str:
 
 
 def _check_ga() -> str:
-    from ocd.sources.ga4.backends import open_client
+    from ocd.sources.ga4.backends import opened, origin_of
 
-    return f"{open_client(runtime.settings())[1]} data"
+    found = runtime.settings()
+    with opened(found):
+        return f"{origin_of(found.ga_backend)} data"
 
 
 def _check_channels() -> str:

@@ -11,17 +11,25 @@ import pytest
 from sqlalchemy import Connection, text
 
 from ocd.ledger.run import Run
+from ocd.sources.ga4.mcp import close_sessions
 from ocd.sources.sitemaps.snapshot import SnapshotReport, snapshot
 from tests.factories.clock import NOW
-from tests.fakes.fake_ga4 import FakeGa4, fake_ga4
+from tests.fakes.ga4 import Ga4, running_ga4
 from tests.fakes.site import FakeSite, fake_site
 
 
-@pytest.fixture
-def ga4() -> Iterator[FakeGa4]:
-    """A GA4 Data API."""
-    with fake_ga4() as fake:
+@pytest.fixture(scope="session")
+def ga4_process() -> Iterator[Ga4]:
+    with running_ga4() as fake:
         yield fake
+        close_sessions()  # MCP servers live as long as the process that uses them
+
+
+@pytest.fixture
+def ga4(ga4_process: Ga4) -> Ga4:
+    """A GA4 Data API that nothing was asked of yet."""
+    ga4_process.forget()
+    return ga4_process
 
 
 @pytest.fixture
@@ -32,10 +40,10 @@ def site() -> Iterator[FakeSite]:
 
 
 @pytest.fixture
-def next_run(start_run: Callable[..., Run]) -> Callable[[], Run]:
+def next_run(start_run: Callable[..., Run]) -> Callable[..., Run]:
     """Start another run each time; one and the same would still be running."""
     numbers = itertools.count()
-    return lambda: start_run(subject={"number": next(numbers)})
+    return lambda window="2026-11-23": start_run(window=window, subject={"number": next(numbers)})
 
 
 @pytest.fixture

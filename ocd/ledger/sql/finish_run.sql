@@ -12,7 +12,7 @@ with ended as (
       queued_at = case when :state = 'queued' then clock_timestamp() else queued_at end,
       publish_at = case when :state = 'queued' then clock_timestamp() end,
       not_before = case when :state = 'waiting' then clock_timestamp() + make_interval(secs => :delay_s) end,
-      attempt = attempt - case when :outcome = 'drained' then 1 else 0 end
+      attempt = attempt - case when :outcome in ('drained', 'deferred') then 1 else 0 end
   where id = :id and fence = :fence and state = 'running'
   returning id, fence, job, subject, kind, window_end, backfill_id
 ), noted as (
