@@ -84,6 +84,7 @@ class Facts:
     deadline: timedelta = timedelta(hours=8)
     can_backfill: bool = False
     catch_up: CatchUp = LAST
+    is_on_demand: bool = False  # only a person orders it: no cadence, no flow
     expand: Mapping[str, Callable[[], tuple[str, ...]]] = field(default_factory=dict)
 
 

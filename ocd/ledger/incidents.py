@@ -100,7 +100,14 @@ def open_silent(conn: Connection, name: str, *, since: datetime) -> bool:
     return bool(row.is_new)
 
 
-def open_finding(conn: Connection, cause: str, *, run_id: int, summary: str) -> bool:
+def open_finding(
+    conn: Connection,
+    cause: str,
+    *,
+    run_id: int,
+    summary: str,
+    how_to: str = HOW_TO["finding"],
+) -> bool:
     """Open the incident of something that a look found wrong; returns whether it is new. The caller commits.
 
     It names no job, so no run closes it: who looks again and finds it gone calls `close`.
@@ -117,7 +124,7 @@ def open_finding(conn: Connection, cause: str, *, run_id: int, summary: str) -> 
             "run_id": run_id,
             "error_class": None,
             "summary": summary,
-            "how_to": HOW_TO["finding"],
+            "how_to": how_to,
         },
     ).one()
     return bool(row.is_new)

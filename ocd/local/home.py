@@ -9,7 +9,7 @@ from sqlalchemy import NullPool, create_engine
 
 from ocd.core import migrate
 from ocd.core.db import sqlalchemy_url
-from ocd.core.embedded import Servers, make_private
+from ocd.core.embedded import Servers, make_private, secret
 from ocd.core.settings import Settings
 
 DEMO = Path(__file__).parent / "demo"
@@ -37,6 +37,7 @@ def open_home(settings: Settings, servers: Servers, *, with_redis: bool) -> Sett
         reader_database_url=servers.postgres.url("reader"),
         redis_url=servers.redis.url() if servers.redis.pid() is not None else None,
         purge_enabled=True,
+        erasure_key=settings.erasure_key or secret(settings.home, "erasure-key"),
     )
 
 

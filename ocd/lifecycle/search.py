@@ -1,0 +1,127 @@
+"""Find what of some subjects lies where: in tables, archives and backups. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from psycopg import sql
+from sqlalchemy import Connection, text
+
+from ocd.core.store import Store
+from ocd.datasets.facts import Dataset
+from ocd.datasets.subjects import RELATED, TRACED, Subject, Trace, id_in, traces
+from ocd.ledger.run import Run
+from ocd.lifecycle import archives, copying, portions, traced
+from ocd.lifecycle.portions import Portion
+
+
+def with_related(
+    conn: Connection, store: Store, subjects: tuple[Subject, ...]
+) -> tuple[Subject, ...]:
+    """Return the subjects and what rows of other tables know them by, wherever a row says so.
+
+    The lines of an order name the order and not its customer, a mark names the agent's run.
+    """
+    found: set[Subject] = set()
+    for dataset in TRACED:
+        own = [one for one in traces(dataset) if one.kind in RELATED and one.key is None]
+        if own and len(traces(dataset)) > len(own):
+            for trace in own:
+                found |= _related(conn, store, dataset, trace, subjects)
+    return tuple(dict.fromkeys((*subjects, *sorted(found))))
+
+
+def _related(
+    conn: Connection, store: Store, dataset: Dataset, trace: Trace, subjects: tuple[Subject, ...]
+) -> set[Subject]:
+    values = _in_table(conn, dataset, trace.column, subjects)
+    for portion in _copies(conn, store, dataset):
+        place = list(portion.columns).index(trace.column)
+        rows = archives.sieve_for(portion, subjects).matching(portion.read())
+        values |= {traced.value_of(row.split(b"\t")[place]) for row in rows}
+    return {Subject(trace.kind, id_in(trace, value)) for value in values if value is not None}
+
+
+def _in_table(
+    conn: Connection, dataset: Dataset, column: str, subjects: tuple[Subject, ...]
+) -> set[str | None]:
+    condition, values = traced.condition(dataset, subjects)
+    _begin(conn)
+    query = sql.SQL("select distinct {}::text from {} where {}").format(
+        sql.Identifier(column), copying.table_of(dataset), condition
+    )
+    found: set[str | None] = {row[0] for row in copying.cursor_of(conn).execute(query, values)}
+    conn.rollback()
+    return found
+
+
+def _copies(conn: Connection, store: Store, dataset: Dataset) -> list[Portion]:
+    """Return every archive and every backup's part of a dataset."""
+    found = portions.archives(conn, store, dataset=dataset.name)
+    for folder in portions.folders(store):
+        parts = portions.open_copy(conn, store, folder).portions
+        found += [one for one in parts if one.dataset == dataset]
+    return found
+
+
+def in_tables(conn: Connection, subjects: tuple[Subject, ...]) -> dict[str, int]:
+    """Return rows per table that holds any."""
+    found = {one.name: _count_rows(conn, one, subjects) for one in TRACED}
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def in_archives(
+    conn: Connection, store: Store, subjects: tuple[Subject, ...], run: Run
+) -> dict[str, int]:
+    """Return rows per dataset whose archives hold any."""
+    found = {
+        one.name: _count(portions.archives(conn, store, dataset=one.name), subjects, run)
+        for one in TRACED
+    }
+    return {name: rows for name, rows in found.items() if rows}
+
+
+def in_backups(
+    conn: Connection, store: Store, subjects: tuple[Subject, ...], run: Run
+) -> dict[str, int]:
+    """Return rows per backup that holds any; reads every part in which there could be one."""
+    found = {}
+    for folder in portions.folders(store):
+        copy = portions.open_copy(conn, store, folder)
+        parts = [one for one in copy.portions if one.dataset in TRACED]
+        if rows := _count(parts, subjects, run):
+            found[folder] = rows
+    return found
+
+
+def has_rows(
+    conn: Connection, store: Store, dataset: Dataset, subjects: tuple[Subject, ...], run: Run
+) -> bool:
+    """Whether a table or its archives hold a row of the subjects."""
+    return bool(
+        _count_rows(conn, dataset, subjects)
+        or _count(portions.archives(conn, store, dataset=dataset.name), subjects, run)
+    )
+
+
+def _count_rows(conn: Connection, dataset: Dataset, subjects: tuple[Subject, ...]) -> int:
+    condition, values = traced.condition(dataset, subjects)
+    _begin(conn)
+    query = sql.SQL("select count(*) from {} where {}").format(copying.table_of(dataset), condition)
+    row = copying.cursor_of(conn).execute(query, values).fetchone()
+    conn.rollback()
+    return int(row[0]) if row else 0
+
+
+def _count(copies: Iterable[Portion], subjects: tuple[Subject, ...], run: Run) -> int:
+    total = 0
+    for portion in copies:
+        total += archives.count(portion, subjects)
+        run.progress(total, None, f"rows found in copies of {portion.dataset.name}")
+    return total
+
+
+def _begin(conn: Connection) -> None:
+    if conn.in_transaction():
+        conn.rollback()
+    conn.execute(text("set local row_security = off"))
