@@ -58,7 +58,11 @@ class Door:
     @cached_property
     def store(self) -> Store:
         """The artifact store."""
-        return open_store(self.settings.artifact_location())
+        return open_store(
+            self.settings.artifact_location(),
+            recipients=self.settings.age_recipients,
+            identity_file=self.settings.age_identity_file,
+        )
 
     @cached_property
     def keeper(self) -> Keeper:

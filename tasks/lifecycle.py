@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
-from ocd.core.cluster import scratch_postgres
+from ocd.core.cluster import scratch_database, scratch_postgres
 from ocd.core.errors import PolicyRefused
 from ocd.datasets.facts import Dataset
 from ocd.datasets.registry import DATASETS
@@ -23,11 +24,15 @@ def _with_retention() -> tuple[str, ...]:
 def backup(door: Door) -> backups.BackupReport:
     """Copy every table that is backed up from one snapshot into the artifact store."""
     return backups.backup(
-        door.conn, run=door.run, store=door.store, keeper=door.keeper, now=door.now
+        door.conn,
+        run=door.run,
+        store=door.store,
+        keeper=door.keeper,
+        keys=door.settings.signing_keys(),
     )
 
 
-@job("lifecycle.verify", queue="long", effect="read_only")
+@job("lifecycle.verify", queue="restore", effect="read_only")
 def verify(door: Door) -> verification.VerifyReport:
     """Restore the newest backup into a scratch server and compare it with its source."""
     return verification.verify(
@@ -35,9 +40,14 @@ def verify(door: Door) -> verification.VerifyReport:
         run=door.run,
         store=door.store,
         keeper=door.keeper,
-        now=door.now,
-        scratch=scratch_postgres,
+        keys=door.settings.signing_keys(),
+        scratch=_scratch(door),
     )
+
+
+def _scratch(door: Door) -> verification.Scratch:
+    url = door.settings.scratch_database_url
+    return scratch_postgres if url is None else partial(scratch_database, url)
 
 
 @job(

@@ -21,7 +21,7 @@ ERASERS: tuple[erasing.Eraser, ...] = ()
 
 @job(
     "lifecycle.restore",
-    queue="long",
+    queue="restore",
     effect="fenced",
     subject=("request",),
     is_on_demand=True,
@@ -33,6 +33,7 @@ def restore(door: Door, request: int = 0, *, dry_run: bool = False) -> restoring
         request,
         run=door.run,
         store=door.store,
+        keys=door.settings.signing_keys(),
         key=door.settings.erasure_key,
         kept_server=partial(scratch.start, door.settings.home),
         scratch=scratch_postgres,
@@ -41,7 +42,7 @@ def restore(door: Door, request: int = 0, *, dry_run: bool = False) -> restoring
 
 @job(
     "lifecycle.unpurge",
-    queue="long",
+    queue="restore",
     effect="fenced",
     subject=("request",),
     is_on_demand=True,
@@ -53,7 +54,7 @@ def unpurge(door: Door, request: int = 0, *, dry_run: bool = False) -> restoring
     )
 
 
-@job("lifecycle.drill", queue="long", effect="read_only", cadence=Monthly())
+@job("lifecycle.drill", queue="restore", effect="read_only", cadence=Monthly())
 def drill(door: Door) -> drills.DrillReport:
     """Restore the newest backup into an empty server and examine access and audit there."""
     examinations: dict[str, drills.Examination] = {
@@ -64,6 +65,7 @@ def drill(door: Door) -> drills.DrillReport:
         door.conn,
         run=door.run,
         store=door.store,
+        keys=door.settings.signing_keys(),
         key=door.settings.erasure_key,
         scratch=scratch_postgres,
         examinations=examinations,
@@ -72,7 +74,7 @@ def drill(door: Door) -> drills.DrillReport:
 
 @job(
     "lifecycle.erase",
-    queue="long",
+    queue="restore",
     effect="fenced",
     subject=("request",),
     is_on_demand=True,
@@ -80,10 +82,20 @@ def drill(door: Door) -> drills.DrillReport:
 def erase(door: Door, request: int = 0, *, dry_run: bool = False) -> erasing.EraseReport:
     """Erase whom `ocd erase request` named, wherever rows of theirs lie."""
     if dry_run:
-        return erasing.plan(
-            door.conn, request, run=door.run, store=door.store, now=door.now, erasers=ERASERS
-        )
+        return _plan_erasure(door, request)
     return _erase(door, request)
+
+
+def _plan_erasure(door: Door, request: int) -> erasing.EraseReport:
+    return erasing.plan(
+        door.conn,
+        request,
+        run=door.run,
+        store=door.store,
+        keys=door.settings.signing_keys(),
+        now=door.now,
+        erasers=ERASERS,
+    )
 
 
 def _erase(door: Door, request: int) -> erasing.EraseReport:
@@ -93,6 +105,7 @@ def _erase(door: Door, request: int) -> erasing.EraseReport:
         run=door.run,
         store=door.store,
         keeper=door.keeper,
+        keys=door.settings.signing_keys(),
         key=door.settings.erasure_key,
         now=door.now,
         erasers=ERASERS,

@@ -19,6 +19,7 @@ from ocd.core import migrate
 from ocd.core.cluster import scratch_postgres
 from ocd.core.db import sqlalchemy_url
 from ocd.core.embedded import Redis
+from ocd.core.signing import SigningKeys
 from ocd.core.store import FolderStore
 from ocd.ledger import claims, enqueue
 from ocd.ledger.artifacts import Keeper
@@ -151,6 +152,15 @@ def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "artifacts")
 
 
+KEYS = SigningKeys(("a key of the tests, long enough to sign",))
+
+
+@pytest.fixture
+def keys() -> SigningKeys:
+    """The keys that sign the manifests of a test."""
+    return KEYS
+
+
 @pytest.fixture
 def keeper_for(store: FolderStore) -> Callable[[Run], Keeper]:
     """Make the keeper of a run's artifacts."""
@@ -205,7 +215,9 @@ def task_layer(db: Database, broker: str) -> Iterator[Database]:
 
     before = runtime.environment()
     runtime.release()
-    runtime.use({"OCD_DATABASE_URL": db.url, "OCD_REDIS_URL": broker})
+    runtime.use(
+        {"OCD_DATABASE_URL": db.url, "OCD_REDIS_URL": broker, "OCD_SIGNING_KEY": KEYS.keys[0]}
+    )
     app.conf.broker_url = broker
     yield db
     runtime.release()

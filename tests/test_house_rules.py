@@ -80,7 +80,7 @@ def test_every_job_sets_its_name_queue_and_retries():
     assert all(
         job.celery.acks_late is not False and job.celery.max_retries == 2 for job in JOBS.values()
     )
-    assert {job.facts.queue for job in JOBS.values()} <= {"short", "long", "io", "ml"}
+    assert {job.facts.queue for job in JOBS.values()} <= {"short", "long", "io", "ml", "restore"}
 
 
 def test_the_lock_files_name_no_host():

@@ -12,7 +12,7 @@ from redis.retry import Retry
 
 #: Before every key, so that other programs may use the same Redis.
 KEY_PREFIX = "ocd:"
-QUEUES = ("short", "long", "io", "ml")
+QUEUES = ("short", "long", "io", "ml", "restore")
 #: A queue is a list per priority step; the first is the queue's name alone (kombu 5.7, transport/redis.py).
 _PRIORITY_SUFFIXES = ("", "\x06\x163", "\x06\x166", "\x06\x169")
 TIMEOUT_S = 2.0

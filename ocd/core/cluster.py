@@ -16,15 +16,23 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+import psycopg
+from psycopg import sql
+from sqlalchemy import make_url
+
+from ocd.core.clock import utc_now
 from ocd.core.errors import ConfigError
 
 #: A Unix socket's path ends at 107 bytes (sockaddr_un); PostgreSQL appends `/.s.PGSQL.5432`.
 SOCKET_PATH_MAX = 107
 _PG_SOCKET_SUFFIX = "/.s.PGSQL.5432"
 _SCRATCH_PREFIX = "ocd-scratch-"
+_SCRATCH_DATABASE = "ocd_scratch_"
 _SHARED_CONF = """
 listen_addresses = ''
 unix_socket_permissions = 0700
@@ -38,7 +46,7 @@ log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 """
 # A scratch server may lose everything at any time.
-SCRATCH_CONF = "shared_buffers = 64MB\nfsync = off\nfull_page_writes = off\nsynchronous_commit = off\nmax_wal_size = 4GB\nautovacuum = off\n"
+SCRATCH_CONF = "shared_buffers = 64MB\nfsync = off\nfull_page_writes = off\nsynchronous_commit = off\nmax_wal_size = 4GB\nautovacuum = off\nwal_level = minimal\nmax_wal_senders = 0\n"
 
 
 @dataclass(frozen=True)
@@ -255,6 +263,38 @@ def scratch_postgres() -> Iterator[str]:
         yield database_url("postgres", password, "postgres", folder)
     finally:
         _remove_cluster(cluster)
+
+
+@contextmanager
+def scratch_database(url: str) -> Iterator[str]:
+    """Create an empty throw-away database on the server at `url` and yield its URL; drop it afterwards.
+
+    For machines without PostgreSQL's binaries. The login needs CREATEDB, and CREATEROLE where our roles are not
+    there yet. What a killed process left behind is dropped by the next one, a day later.
+    """
+    name = f"{_SCRATCH_DATABASE}{utc_now():%Y%m%d%H%M%S}_{secrets.token_hex(4)}"
+    with psycopg.connect(url, autocommit=True, connect_timeout=5) as conn:
+        _drop_old_scratch(conn)
+        conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    try:
+        yield make_url(url).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with psycopg.connect(url, autocommit=True, connect_timeout=5) as conn:
+            _drop(conn, name)
+
+
+def _drop_old_scratch(conn: psycopg.Connection[Any]) -> None:
+    yesterday = f"{_SCRATCH_DATABASE}{utc_now() - timedelta(days=1):%Y%m%d%H%M%S}"
+    old = conn.execute(
+        "select datname from pg_database where starts_with(datname, %s) and datname < %s",
+        [_SCRATCH_DATABASE, yesterday],
+    ).fetchall()
+    for (name,) in old:
+        _drop(conn, name)
+
+
+def _drop(conn: psycopg.Connection[Any], name: str) -> None:
+    conn.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
 
 
 def sweep_scratch() -> None:

@@ -137,6 +137,15 @@ def on_driver(
         raise DBAPIError.instance(None, None, error, psycopg.Error, hide_parameters=True) from error
 
 
+@contextmanager
+def beside(conn: Connection) -> Iterator[psycopg.Connection[Any]]:
+    """Open one more connection to the server and as the login of `conn`, outside every pool; closed at the end."""
+    url = conn.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    # A transaction pooler loses prepared statements; on a single pass they gain nothing.
+    with psycopg.connect(url, prepare_threshold=None, connect_timeout=5) as driver:
+        yield driver
+
+
 def _driver_of(conn: Connection) -> psycopg.Connection[Any]:
     driver = conn.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the only driver we name

@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ocd.core.errors import ConfigError, UnknownName
+from ocd.core.signing import MIN_CHARACTERS, SigningKeys
 
 PROJECT = Path(__file__).resolve().parents[2]
 #: Variables that can name a server: ours, Celery's, Flower's, libpq's.
@@ -58,6 +59,34 @@ class Settings:
         "Where artifacts go: a folder, or s3://bucket/prefix (credentials from AWS_* variables). Default: <home>/artifacts.",
     )
     artifact_days: int = _setting(90, "Days until an artifact expires.")
+    signing_key: tuple[str, ...] = _setting(
+        (),
+        "Keys for the signatures of backup manifests, comma separated, 32 characters or more each: the first signs, all are accepted. The home's embedded servers have one of their own.",
+        secret=True,
+    )
+    age_recipients: tuple[str, ...] = _setting(
+        (),
+        "Public age keys (age1…), comma separated, that rows in backups and archives are encrypted for; needs the crypto extra. Unset: not encrypted.",
+    )
+    age_identity_file: Path | None = _setting(
+        None,
+        "File of age private keys, to read what is encrypted; only where verify and restore run (queue restore).",
+    )
+    backup_keep_last: int = _setting(7, "Backups kept whatever their age: the newest ones.")
+    backup_keep_daily: int = _setting(14, "Days of which the last backup is kept.")
+    backup_keep_weekly: int = _setting(8, "Weeks of which the last backup is kept.")
+    backup_keep_monthly: int = _setting(12, "Months of which the last backup is kept.")
+    backup_hold_days: int = _setting(
+        7, "Days that the backup stays on which a purge leaned, whatever rotation says."
+    )
+    reread_gb: int = _setting(
+        10, "Gigabytes of older backups and archives that are read again every week."
+    )
+    scratch_database_url: str | None = _setting(
+        None,
+        "PostgreSQL URL of a login that may create databases, where backups are restored to be verified. Unset: a throw-away server of this machine.",
+        secret=True,
+    )
     log_format: str = _setting("console", "How log lines look.", choices=("console", "json"))
     log_level: str = _setting(
         "INFO", "Lowest level that is logged.", choices=("DEBUG", "INFO", "WARNING", "ERROR")
@@ -199,12 +228,26 @@ class Settings:
                 self.shop_time_zone
             ),
         }
+        wrong |= {
+            "OCD_SIGNING_KEY: a key has at least 32 characters; `openssl rand -base64 33` makes one": any(
+                len(key) < MIN_CHARACTERS for key in self.signing_key
+            ),
+            "OCD_AGE_RECIPIENTS: expected public keys such as age1…; never a private one": any(
+                not key.startswith("age1") for key in self.age_recipients
+            ),
+            "OCD_SCRATCH_DATABASE_URL: expected postgresql://user:password@host/database": not _starts(
+                self.scratch_database_url, pg_schemes
+            ),
+        }
         at_least_one = (
             "lease_s",
             "artifact_days",
             "worker_concurrency",
             "purge_batch_rows",
             "backup_trust_hours",
+            "backup_keep_last",
+            "backup_hold_days",
+            "reread_gb",
             "reconcile_s",
             "canary_s",
         )
@@ -239,6 +282,10 @@ class Settings:
     def reader_url(self) -> str:
         """URL of the reader login, else of the worker's; raises ConfigError where no database is configured."""
         return self.reader_database_url or self.worker_url()
+
+    def signing_keys(self) -> SigningKeys:
+        """The keys that sign manifests; none where none is set."""
+        return SigningKeys(self.signing_key)
 
     def zone(self) -> ZoneInfo:
         """The shop's time zone."""
@@ -314,7 +361,7 @@ def _raw(env: Mapping[str, str], item: dataclasses.Field[Any]) -> str | None:
 def _parse(raw: str, hint: Any, choices: tuple[str, ...]) -> Any:
     kinds = set(get_args(hint)) or {hint}
     if hint == tuple[str, ...]:
-        return tuple(part.strip() for part in raw.split(",") if part.strip())
+        return tuple(part.strip() for part in raw.replace("\n", ",").split(",") if part.strip())
     if Path in kinds:
         return Path(raw).expanduser().absolute()
     if bool in kinds:

@@ -2,6 +2,7 @@
 
 Objects are written once, under `<name>.partial` on folders until they are complete, with mode 600.
 The store knows bytes and names; what an artifact means, and when it expires, stands in the ledger.
+Encryption is a layer of its own, see `ocd.core.sealed`; the store of a bucket is in `ocd.core.bucket`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from ocd.core.errors import ConfigError, StoreUnavailable
+from ocd.core.errors import ConfigError, ContractBroken, StoreUnavailable
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,32 @@ class Stored:
     size_bytes: int
 
 
-class Store(Protocol):
-    """Where artifacts lie. Every method raises StoreUnavailable when the place cannot serve."""
+@dataclass(frozen=True)
+class Listed:
+    """An object that lies in the store, since when."""
 
-    def put(self, name: str, content: bytes) -> Stored:
-        """Write a small object whole; an existing one is replaced atomically."""
+    name: str
+    size_bytes: int
+    modified_at: datetime
+
+
+class Store(Protocol):
+    """Where artifacts lie. Every method raises StoreUnavailable when the place cannot serve.
+
+    `create` is for rows, `put` for small objects without any: manifests, reports. What `create` wrote may be
+    encrypted; `open` and `unseal` give back what was written, `open_stored` what lies there.
+    """
+
+    @property
+    def sealed_for(self) -> tuple[str, ...]:
+        """Public keys that what `create` writes is encrypted for; empty: it is not encrypted."""
+        ...
+
+    def put(self, name: str, content: bytes, *, is_new: bool = False) -> Stored:
+        """Write a small object whole and atomically; an existing one is replaced.
+
+        `is_new`: raises ContractBroken where one of that name exists already, and leaves it as it is.
+        """
         ...
 
     def create(self, name: str) -> Writer:
@@ -39,15 +62,30 @@ class Store(Protocol):
         ...
 
     def open(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield the object's bytes, or a range of them, in blocks."""
+        """Yield the object as it was written, or a range of it, in blocks."""
+        ...
+
+    def open_stored(self, name: str) -> Iterator[bytes]:
+        """Yield the stored bytes in blocks; needs no key."""
+        ...
+
+    def unseal(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield what was written, given the stored bytes.
+
+        Raises ContractBroken where they are damaged, ConfigError where the key is not at hand.
+        """
         ...
 
     def size(self, name: str) -> int | None:
-        """Return the object's size in bytes, None where there is none."""
+        """Return the number of stored bytes, None where there is no such object."""
         ...
 
     def list(self, prefix: str) -> list[str]:
         """Return the names below a folder-like prefix, sorted."""
+        ...
+
+    def listing(self, prefix: str) -> Iterator[Listed]:
+        """Yield what lies below a folder-like prefix, in no order, however much it is."""
         ...
 
     def delete(self, name: str) -> None:
@@ -96,6 +134,8 @@ def _told(what: str) -> Iterator[None]:
 class FolderStore:
     """Artifacts in a local folder: directories mode 700, files mode 600."""
 
+    sealed_for: tuple[str, ...] = ()
+
     def __init__(self, root: Path) -> None:
         self.root = root
 
@@ -106,11 +146,11 @@ class FolderStore:
             raise ConfigError(f"artifact name {name!r} leaves the store")
         return path
 
-    def put(self, name: str, content: bytes) -> Stored:
-        """Write a small object whole; an existing one is replaced atomically."""
+    def put(self, name: str, content: bytes, *, is_new: bool = False) -> Stored:
+        """Write a small object whole; an existing one is replaced atomically, unless it `is_new`."""
         writer = self.create(name)
         writer.write(content)
-        return writer.commit()
+        return writer.commit(is_new=is_new)
 
     def create(self, name: str) -> FolderWriter:
         """Open a large object for writing; it exists only after `commit`."""
@@ -140,6 +180,14 @@ class FolderStore:
                     left -= len(block)
                 yield block
 
+    def open_stored(self, name: str) -> Iterator[bytes]:
+        """Yield the stored bytes in blocks."""
+        return self.open(name)
+
+    def unseal(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the blocks as they are."""
+        return refuse_sealed(blocks)
+
     def size(self, name: str) -> int | None:
         """Return the object's size in bytes, None where there is none."""
         path = self.path(name)
@@ -149,6 +197,16 @@ class FolderStore:
         """Return the names below a folder-like prefix, sorted; unfinished ones included."""
         files = (file for file in self.path(prefix).rglob("*") if file.is_file())
         return sorted(str(file.relative_to(self.root.resolve())) for file in files)
+
+    def listing(self, prefix: str) -> Iterator[Listed]:
+        """Yield what lies below a folder-like prefix, in no order; unfinished ones included."""
+        root = self.root.resolve()
+        for file in self.path(prefix).rglob("*"):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                found = file.stat()
+                if file.is_file():
+                    modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
+                    yield Listed(str(file.relative_to(root)), found.st_size, modified_at)
 
     def delete(self, name: str) -> None:
         """Remove the object; a missing one is fine."""
@@ -179,19 +237,30 @@ class FolderWriter:
         self._hash.update(block)
         self._size += len(block)
 
-    def commit(self) -> Stored:
+    def commit(self, *, is_new: bool = False) -> Stored:
         """Flush to disk and take the final name; returns what was stored."""
         try:
             with _told(self._name):
                 self._file.flush()
                 os.fsync(self._file.fileno())
                 self._file.close()
-                self._partial.replace(self._path)
+                self._take_name(is_new=is_new)
                 _sync_folder(self._path.parent)
         except StoreUnavailable:
             self.abort()
             raise
         return Stored(self._name, self._hash.hexdigest(), self._size)
+
+    def _take_name(self, *, is_new: bool) -> None:
+        if not is_new:
+            self._partial.replace(self._path)
+            return
+        try:
+            os.link(self._partial, self._path)  # unlike a rename it never replaces
+        except FileExistsError as error:
+            raise ContractBroken(f"{self._name}: exists already") from error
+        finally:
+            self._partial.unlink()
 
     def abort(self) -> None:
         """Close and remove the partial file."""
@@ -204,6 +273,20 @@ class FolderWriter:
         return self._path.with_name(self._path.name + ".partial")
 
 
+#: How what age encrypted begins.
+AGE_MAGIC = b"age-encryption.org/"
+
+
+def refuse_sealed(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the blocks of an object that is not encrypted; raises ConfigError for one that is."""
+    for number, block in enumerate(blocks):
+        if number == 0 and block.startswith(AGE_MAGIC):
+            raise ConfigError(
+                "this object is encrypted: set OCD_AGE_IDENTITY_FILE where it is to be read"
+            )
+        yield block
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -212,109 +295,23 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-class BucketStore:
-    """Artifacts in an S3-compatible bucket, through obstore."""
+def open_store(
+    location: str, *, recipients: tuple[str, ...] = (), identity_file: Path | None = None
+) -> Store:
+    """Open the store at a folder or an s3:// URL.
 
-    def __init__(self, url: str) -> None:
-        from obstore.store import from_url
-
-        self.url = url.rstrip("/")
-        self._bucket = from_url(self.url)
-
-    def put(self, name: str, content: bytes) -> Stored:
-        """Write a small object whole; an existing one is replaced atomically."""
-        import obstore
-
-        with _bucket_told(name):
-            obstore.put(self._bucket, name, content)
-        return Stored(name, hashlib.sha256(content).hexdigest(), len(content))
-
-    def create(self, name: str) -> BucketWriter:
-        """Open a large object for writing; it exists only after `commit`."""
-        import obstore
-
-        with _bucket_told(name):
-            return BucketWriter(name, obstore.open_writer(self._bucket, name))
-
-    def open(self, name: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """Yield the object's bytes, or a range of them, in blocks."""
-        import obstore
-
-        with _bucket_told(name):
-            end = self.size(name) if length is None else offset + length
-            while end is not None and offset < end:
-                step = min(BLOCK * 16, end - offset)
-                yield bytes(obstore.get_range(self._bucket, name, start=offset, length=step))
-                offset += step
-
-    def size(self, name: str) -> int | None:
-        """Return the object's size in bytes, None where there is none."""
-        import obstore
-
-        with _bucket_told(name):
-            try:
-                return int(obstore.head(self._bucket, name)["size"])
-            except FileNotFoundError:
-                return None
-
-    def list(self, prefix: str) -> list[str]:
-        """Return the names below a folder-like prefix, sorted."""
-        import obstore
-
-        with _bucket_told(prefix):
-            pages = obstore.list(self._bucket, prefix=prefix)
-            return sorted(item["path"] for page in pages for item in page)
-
-    def delete(self, name: str) -> None:
-        """Remove the object; a missing one is fine."""
-        import obstore
-
-        with _bucket_told(name):
-            obstore.delete(self._bucket, name)
-
-    def describe(self, name: str) -> str:
-        """Return the object's URL."""
-        return f"{self.url}/{name}"
-
-
-class BucketWriter:
-    """An object being uploaded in parts; S3 shows it only when the upload is completed."""
-
-    def __init__(self, name: str, writer: object) -> None:
-        self._name, self._writer = name, writer
-        self._hash = hashlib.sha256()
-        self._size = 0
-
-    def write(self, block: bytes) -> None:
-        """Append bytes."""
-        with _bucket_told(self._name):
-            self._writer.write(block)  # type: ignore[attr-defined]
-        self._hash.update(block)
-        self._size += len(block)
-
-    def commit(self) -> Stored:
-        """Complete the upload; returns what was stored."""
-        with _bucket_told(self._name):
-            self._writer.close()  # type: ignore[attr-defined]
-        return Stored(self._name, self._hash.hexdigest(), self._size)
-
-    def abort(self) -> None:
-        """Leave the upload incomplete; the bucket's lifecycle rule clears it."""
-        self._writer = None
-
-
-@contextmanager
-def _bucket_told(name: str) -> Iterator[None]:
-    from obstore.exceptions import BaseError
-
-    try:
-        yield
-    except BaseError as error:
-        raise StoreUnavailable(f"artifact bucket: {name}: {type(error).__name__}") from error
-
-
-def open_store(location: str) -> FolderStore | BucketStore:
-    """Open the store at a folder or an s3:// URL."""
+    `recipients`: age public keys that rows are encrypted for. `identity_file`: the private keys, where this
+    process shall be able to read them.
+    """
+    store: Store
     if "://" in location:
-        return BucketStore(location)
-    return FolderStore(Path(location))
+        from ocd.core.bucket import BucketStore
+
+        store = BucketStore(location)
+    else:
+        store = FolderStore(Path(location))
+    if not recipients and identity_file is None:
+        return store
+    from ocd.core.sealed import SealedStore
+
+    return SealedStore(store, recipients, identity_file)

@@ -1,56 +1,54 @@
-"""Copy the datasets of one snapshot into the artifact store; the manifest comes last."""
+"""Copy the datasets of one snapshot into the artifact store; the signed manifest comes last."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
-from dataclasses import asdict, dataclass
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.metadata import version
 from typing import Any, ClassVar
 
+import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, text
 
 from ocd.core.errors import LeaseLost, SchemaMismatch
+from ocd.core.signing import SigningKeys
 from ocd.core.sqlfiles import statement
 from ocd.core.store import Store, Stored
 from ocd.datasets.facts import Dataset
 from ocd.datasets.registry import DATASETS
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
-from ocd.lifecycle import copying
+from ocd.lifecycle import content, copying, manifest, snapshots, structure
+from ocd.lifecycle.manifest import Manifest, Part
 
 log = logging.getLogger(__name__)
 
 SOURCE = "lifecycle.backup"
-MANIFEST_VERSION = 1
+#: Connections that copy at once; more than two gain nothing beside a server on the same two cores.
+WORKERS = 2
+#: How often a person sees how far it is, and a cancel is heeded.
+LOOK_S = 0.5
 _COLUMNS = statement(__file__, "list_columns.sql")
-
-
-@dataclass(frozen=True)
-class BackedUp:
-    """One dataset in a backup."""
-
-    dataset: str
-    columns: dict[str, str]  # name → type, in the table's order
-    rows: int
-    raw_bytes: int
-    raw_sha256: str
-    stored_name: str
-    stored_sha256: str
-    stored_bytes: int
-    content_hash: str
 
 
 @dataclass(frozen=True)
 class BackupReport:
     """What was copied: rows and stored bytes per dataset, and where the manifest lies."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     manifest: str
     snapshot_at: datetime
     rows_by_dataset: dict[str, int]
+    raw_bytes: int
     stored_bytes: int
+    is_encrypted: bool
 
     @property
     def rows(self) -> int:
@@ -60,29 +58,26 @@ class BackupReport:
     @property
     def summary(self) -> str:
         """One line for people."""
-        return f"{self.rows:,} rows of {len(self.rows_by_dataset)} tables in {self.stored_bytes / 1e6:.1f} MB"
+        how = ", encrypted" if self.is_encrypted else ""
+        return f"{self.rows:,} rows of {len(self.rows_by_dataset)} tables in {self.stored_bytes / 1e6:.1f} MB{how}"
 
 
 def backup(
-    conn: Connection, *, run: Run, store: Store, keeper: Keeper, now: datetime
+    conn: Connection, *, run: Run, store: Store, keeper: Keeper, keys: SigningKeys
 ) -> BackupReport:
     """Copy every dataset marked for backup from one snapshot. Commits once, at the end.
 
     Objects without their manifest count for nothing and are removed when anything fails.
     """
+    keys.sign(b"")  # without a key it fails now, not after the work
     folder = f"backups/{run.window.label}/run-{run.id}-g{run.generation}-f{run.fence}"
-    datasets = [dataset for dataset in DATASETS if dataset.is_backed_up]
-    done: list[BackedUp] = []
     is_recorded = False
     try:
-        revision = _begin_snapshot(conn)
-        done.extend(_copy(conn, dataset, run, store, folder) for dataset in datasets)
-        manifest = _manifest(conn, run, now, revision, done)
-        conn.rollback()
-        stored = store.put(f"{folder}/manifest.json", json.dumps(manifest, indent=1).encode())
+        made = _copied(conn, run, store, folder)
+        stored = manifest.write(store, made, keys)
         with run.batch(conn) as batch:
-            _record(conn, run, keeper, done, stored)
-            batch.progress(len(done), len(datasets), "tables")
+            _record(conn, run, keeper, made, stored)
+            batch.progress(len(made.parts), len(made.parts), "tables")
             is_recorded = True
     except BaseException as error:
         # Once recorded, the commit may stand whatever was raised (a drain, a cancel, a connection that broke
@@ -90,12 +85,14 @@ def backup(
         if not is_recorded or isinstance(error, LeaseLost):
             _forget(conn, store, folder)
         raise
-    log.info("backed_up", extra={"rows": sum(one.rows for one in done), "manifest": stored.name})
+    log.info("backed_up", extra={"rows": made.rows, "manifest": stored.name})
     return BackupReport(
         stored.name,
-        now,
-        {one.dataset: one.rows for one in done},
-        sum(one.stored_bytes for one in done),
+        made.snapshot_at,
+        {one.dataset: one.rows for one in made.parts},
+        sum(one.raw_bytes for one in made.parts),
+        made.stored_bytes,
+        bool(made.sealed_for),
     )
 
 
@@ -103,15 +100,6 @@ def _forget(conn: Connection, store: Store, folder: str) -> None:
     conn.rollback()
     for name in store.list(folder):
         store.delete(name)
-
-
-def _begin_snapshot(conn: Connection) -> str:
-    if conn.in_transaction():
-        conn.rollback()
-    conn.execute(text("set transaction isolation level repeatable read read only"))
-    # A role under row security would copy its own rows only, silently; this makes it an error.
-    conn.execute(text("set local row_security = off"))
-    return str(conn.execute(text("select version_num from ocd.alembic_version")).scalar_one())
 
 
 def live_columns(conn: Connection, dataset: Dataset) -> dict[str, str]:
@@ -123,52 +111,244 @@ def live_columns(conn: Connection, dataset: Dataset) -> dict[str, str]:
     return found
 
 
-def _copy(conn: Connection, dataset: Dataset, run: Run, store: Store, folder: str) -> BackedUp:
-    columns = live_columns(conn, dataset)
+@dataclass
+class _Table:
+    """A dataset on its way into the backup; its two scans are done by whoever is free."""
+
+    dataset: Dataset
+    columns: dict[str, str]
+    as_text: tuple[str, ...]
+    stored_name: str
+    content: content.Content | None = None
+    copied: copying.Copied | None = None
+    sequences: dict[str, int | None] = field(default_factory=dict)
+    structure: tuple[manifest.Definition, ...] = ()
+
+    def part(self) -> Part:
+        """Return what the manifest says of it, once both scans are done."""
+        assert self.content is not None and self.copied is not None  # noqa: S101, PT018
+        if self.content.rows != self.copied.rows:
+            raise SchemaMismatch(
+                f"{self.dataset.table}: {self.content.rows:,} rows counted, {self.copied.rows:,} copied"
+            )
+        return Part(
+            self.dataset.name,
+            self.columns,
+            self.copied.rows,
+            self.copied.raw_bytes,
+            self.copied.raw_sha256,
+            self.copied.stored.name,
+            self.copied.stored.sha256,
+            self.copied.stored.size_bytes,
+            self.content.digest,
+            self.as_text,
+            self.content.oldest,
+            self.content.newest,
+            self.sequences,
+            self.structure,
+        )
+
+
+def _copied(conn: Connection, run: Run, store: Store, folder: str) -> Manifest:
+    snapshot = snapshots.begin(conn)
+    tables = _described(conn, folder)
+    _scan_all(conn, snapshot, tables, run, store)
+    made = _manifest(conn, run, store, folder, tables)
+    conn.rollback()
+    return made
+
+
+def _described(conn: Connection, folder: str) -> list[_Table]:
     cursor = copying.cursor_of(conn)
-    rows, digest = copying.content_hash(cursor, dataset, columns)
-    query = sql.SQL("select {} from {}").format(
-        copying.columns_of(columns), copying.table_of(dataset)
+    columns = {one: live_columns(conn, one) for one in DATASETS if one.is_backed_up}
+    textual = content.without_hash(
+        cursor, {kind for one in columns.values() for kind in one.values()}
     )
+    return [
+        _Table(
+            dataset,
+            found,
+            tuple(name for name, kind in found.items() if kind in textual),
+            f"{folder}/{dataset.name}.copy.zst",
+            structure=structure.structure_of(cursor, dataset),
+            sequences=structure.sequences_of(cursor, dataset),
+        )
+        for dataset, found in columns.items()
+    ]
 
-    def shown(copied: int) -> None:
-        run.progress(copied, rows, dataset.name)
 
-    name = f"{folder}/{dataset.name}.copy.zst"
-    copied = copying.copy_out(
-        cursor, query, store, name, level=copying.BACKUP_LEVEL, progress=shown
+def _scan_all(
+    conn: Connection, snapshot: str, tables: list[_Table], run: Run, store: Store
+) -> None:
+    """Copy and hash every table, the largest first, on connections that share the snapshot."""
+    sizes = _sizes(conn, tables)
+    counter = _Counter(sum(rows for rows, _ in sizes.values()))
+    with ExitStack() as stack:
+        cursors = [stack.enter_context(snapshots.joined(conn, snapshot)) for _ in range(WORKERS)]
+        pool = stack.enter_context(ThreadPoolExecutor(WORKERS))
+        stack.callback(_stop, counter, list(cursors))  # whoever fails need not wait for the others
+
+        def scan(deed: Callable[[psycopg.Cursor[Any]], None]) -> None:
+            counter.check()
+            with _borrowed(cursors) as cursor, counter.stopped_by_failure():
+                deed(cursor)
+
+        by_size = sorted(tables, key=lambda table: -sizes[table.dataset.name][1])
+        pending = {
+            pool.submit(scan, deed)
+            for table in by_size
+            for deed in (_copying(table, store, counter), _measuring(table))
+        }
+        _await(pending, run, counter)
+
+
+def _stop(counter: _Counter, cursors: list[psycopg.Cursor[Any]]) -> None:
+    if not counter.is_complete:
+        counter.stop()
+        for cursor in cursors:
+            cursor.connection.cancel_safe(timeout=5)
+
+
+@contextmanager
+def _borrowed(free: list[psycopg.Cursor[Any]]) -> Iterator[psycopg.Cursor[Any]]:
+    cursor = free.pop()  # there is one for each thread
+    try:
+        yield cursor
+    finally:
+        free.append(cursor)
+
+
+def _copying(
+    table: _Table, store: Store, counter: _Counter
+) -> Callable[[psycopg.Cursor[Any]], None]:
+    def deed(cursor: psycopg.Cursor[Any]) -> None:
+        query = sql.SQL("select {} from {}").format(
+            copying.columns_of(table.columns), copying.table_of(table.dataset)
+        )
+        table.copied = copying.copy_out(
+            cursor,
+            query,
+            store,
+            table.stored_name,
+            level=copying.BACKUP_LEVEL,
+            progress=counter.progress(),
+        )
+
+    return deed
+
+
+def _measuring(table: _Table) -> Callable[[psycopg.Cursor[Any]], None]:
+    def deed(cursor: psycopg.Cursor[Any]) -> None:
+        table.content = content.measure(cursor, table.dataset, table.columns, table.as_text)
+
+    return deed
+
+
+class _Stopped(Exception):
+    """One of the others failed, or a person cancelled: that error is the one that counts."""
+
+
+class _Counter:
+    """Rows copied by all threads together; the one who waits may stop them."""
+
+    def __init__(self, expected: int) -> None:
+        self.expected = expected
+        self._lock = threading.Lock()
+        self._rows = 0
+        self._is_stopped = threading.Event()
+        self.is_complete = False
+
+    @property
+    def rows(self) -> int:
+        with self._lock:
+            return self._rows
+
+    def stop(self) -> None:
+        self._is_stopped.set()
+
+    @contextmanager
+    def stopped_by_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self.stop()
+            raise
+
+    def check(self) -> None:
+        if self._is_stopped.is_set():
+            raise _Stopped
+
+    def progress(self) -> Callable[[int], None]:
+        """Return the callback of one copy, which is told its rows so far."""
+        before = 0
+
+        def told(rows: int) -> None:
+            nonlocal before
+            self.check()
+            with self._lock:
+                self._rows += rows - before
+            before = rows
+
+        return told
+
+
+def _await(pending: set[Future[None]], run: Run, counter: _Counter) -> None:
+    while pending:
+        done, pending = wait(pending, timeout=LOOK_S, return_when=FIRST_COMPLETED)
+        failures = [error for one in done if (error := one.exception()) is not None]
+        for error in failures:
+            if not isinstance(error, _Stopped):
+                raise error
+        run.progress(counter.rows, max(counter.expected, counter.rows), "rows copied")
+    counter.is_complete = True
+
+
+def _sizes(conn: Connection, tables: list[_Table]) -> dict[str, tuple[int, int]]:
+    """Return dataset → (rows, bytes) as the server estimates them."""
+    query = text(
+        "select greatest(reltuples, 0)::bigint as rows, pg_relation_size(oid) as bytes from pg_class where oid = to_regclass(:table)"
     )
-    return BackedUp(
-        dataset.name,
-        columns,
-        copied.rows,
-        copied.raw_bytes,
-        copied.raw_sha256,
-        copied.stored.name,
-        copied.stored.sha256,
-        copied.stored.size_bytes,
-        digest,
-    )
+    found = {}
+    for table in tables:
+        row = conn.execute(query, {"table": table.dataset.table}).one()
+        found[table.dataset.name] = (row.rows, row.bytes)
+    return found
+
+
+def facts_sha256() -> str:
+    """Return a fingerprint of what the code knows of its datasets: columns, retention, access."""
+    return hashlib.sha256(repr(DATASETS).encode()).hexdigest()
 
 
 def _manifest(
-    conn: Connection, run: Run, now: datetime, revision: str, done: list[BackedUp]
-) -> dict[str, Any]:
-    return {
-        "version": MANIFEST_VERSION,
-        "run": run.id,
-        "window": run.window.label,
-        "snapshot_at": now.isoformat(),
-        "schema_revision": revision,
-        "server_version": conn.execute(text("show server_version")).scalar_one(),
-        "tables": [asdict(one) for one in done],
-    }
+    conn: Connection, run: Run, store: Store, folder: str, tables: list[_Table]
+) -> Manifest:
+    server = conn.execute(
+        text("""
+            select transaction_timestamp() as at, current_setting('server_version') as version,
+                   (select version_num from ocd.alembic_version) as revision,
+                   case when pg_is_in_recovery() then null else pg_current_wal_lsn()::text end as lsn
+        """)
+    ).one()
+    return Manifest(
+        f"{folder}/manifest.json",
+        run.id,
+        run.generation,
+        run.fence,
+        run.window.label,
+        server.at,
+        server.lsn,
+        server.revision,
+        facts_sha256(),
+        server.version,
+        {name: version(name) for name in ("ocd", "psycopg", "zstandard")},
+        store.sealed_for,
+        tuple(table.part() for table in tables),
+    )
 
 
-def _record(
-    conn: Connection, run: Run, keeper: Keeper, done: list[BackedUp], manifest: Stored
-) -> None:
-    for one in done:
+def _record(conn: Connection, run: Run, keeper: Keeper, made: Manifest, stored: Stored) -> None:
+    for one in made.parts:
         keeper.index(
             conn, SOURCE, "backup", Stored(one.stored_name, one.stored_sha256, one.stored_bytes)
         )
@@ -182,10 +362,10 @@ def _record(
                 "generation": run.generation,
                 "fence": run.fence,
                 "dataset": one.dataset,
-                "snapshot_at": run.now,
+                "snapshot_at": made.snapshot_at,
                 "rows": one.rows,
                 "content_hash": one.content_hash,
                 "artifact_name": one.stored_name,
             },
         )
-    keeper.index(conn, SOURCE, "backup-manifest", manifest)
+    keeper.index(conn, SOURCE, "backup-manifest", stored)

@@ -13,11 +13,11 @@ from sqlalchemy import Connection, NullPool, create_engine
 from ocd.core import migrate
 from ocd.core.db import sqlalchemy_url
 from ocd.core.errors import ContractBroken
+from ocd.core.signing import SigningKeys
 from ocd.core.store import Store
 from ocd.ledger.run import Run
 from ocd.lifecycle import portions, restore, tombstones
 from ocd.lifecycle.restore import Scratch
-from ocd.lifecycle.returning import Choice
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ def drill(
     *,
     run: Run,
     store: Store,
+    keys: SigningKeys,
     key: str | None,
     scratch: Scratch,
     examinations: dict[str, Examination],
@@ -67,25 +68,26 @@ def drill(
 
     Raises ContractBroken where a count or an examination does not hold.
     """
-    copy = portions.open_copy(conn, store, portions.find_folder(conn, store, "newest"))
-    choice = Choice(None, tombstones.standing(conn, store, key))
+    folder = portions.find_folder(conn, store, "newest")
+    backup = portions.open_backup(conn, store, folder, keys)
+    erased = tombstones.standing(conn, store, key)
     with scratch() as url:
         started = time.monotonic()
-        returned = restore.into_scratch(url, copy.schema_revision, copy.portions, choice, run)
+        returned = restore.rebuild(url, backup, erased, store, run)
         migrate.upgrade(url)
         restored_s = time.monotonic() - started
         faults = [
-            f"{one.dataset}: {one.inserted + one.erased:,} rows came back of {portion.rows:,}"
-            for one, portion in zip(returned, copy.portions, strict=True)
-            if one.inserted + one.erased != portion.rows
+            f"{one.dataset}: {one.inserted + one.erased:,} rows came back of {part.rows:,}"
+            for one, part in zip(returned, backup.parts, strict=True)
+            if one.inserted + one.erased != part.rows
         ]
         faults += _examined(url, examinations, run)
         examined_s = time.monotonic() - started - restored_s
     if faults:
         more = f"; and {len(faults) - SHOWN} more" if len(faults) > SHOWN else ""
-        raise ContractBroken(f"{copy.folder} does not stand: {'; '.join(faults[:SHOWN])}{more}")
+        raise ContractBroken(f"{folder} does not stand: {'; '.join(faults[:SHOWN])}{more}")
     report = DrillReport(
-        copy.folder,
+        folder,
         {one.dataset: one.inserted for one in returned},
         round(restored_s, 3),
         tuple(examinations),

@@ -17,6 +17,7 @@ from psycopg import sql
 from sqlalchemy import Connection, text
 
 from ocd.core.errors import ContractBroken, PolicyRefused
+from ocd.core.signing import SigningKeys
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
 from ocd.datasets.subjects import TRACED, Kind, Subject
@@ -109,17 +110,18 @@ def plan(
     *,
     run: Run,
     store: Store,
+    keys: SigningKeys,
     now: datetime,
     erasers: tuple[Eraser, ...],
 ) -> EraseReport:
     """Count what an erasure would touch. Changes nothing; raises PolicyRefused where a hold stops it."""
     request = erasures.open_request(conn, number)
-    subjects = search.with_related(conn, store, request.subjects)
+    subjects = search.with_related(conn, store, keys, request.subjects)
     _require_no_hold(conn, store, subjects, run)
     found = Found(
         search.in_tables(conn, subjects),
         search.in_archives(conn, store, subjects, run),
-        search.in_backups(conn, store, subjects, run),
+        search.in_backups(conn, store, keys, subjects, run),
         {one.name: one.count(subjects) for one in erasers},
     )
     gone_by = deadlines.backups_gone_by(request.clock, now=now) if found.backups else None
@@ -133,6 +135,7 @@ def erase(
     run: Run,
     store: Store,
     keeper: Keeper,
+    keys: SigningKeys,
     key: str | None,
     now: datetime,
     erasers: tuple[Eraser, ...],
@@ -143,7 +146,7 @@ def erase(
     """
     hash_key = tombstones.key_of(key)
     request = erasures.open_request(conn, number)
-    subjects = search.with_related(conn, store, request.subjects)
+    subjects = search.with_related(conn, store, keys, request.subjects)
     _require_no_hold(conn, store, subjects, run)
     with run.batch(conn):
         erasures.widen(conn, number, subjects)
@@ -158,7 +161,7 @@ def erase(
     found = Found(
         tables,
         archives.removed_by(conn, number),
-        search.in_backups(conn, store, subjects, run),
+        search.in_backups(conn, store, keys, subjects, run),
         {one.name: one.erase(subjects) for one in erasers},
     )
     return _finish(conn, request, subjects, found, hash_key, run, store, keeper, now)

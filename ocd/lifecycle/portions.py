@@ -12,12 +12,14 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from ocd.core.errors import ConfigError, ContractBroken, UnknownName
+from ocd.core.signing import SigningKeys
 from ocd.core.sqlfiles import statement
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
 from ocd.datasets.registry import dataset as dataset_named
-from ocd.lifecycle import copying
-from ocd.lifecycle.backup import MANIFEST_VERSION, BackedUp, live_columns
+from ocd.lifecycle import copying, manifest
+from ocd.lifecycle.backup import live_columns
+from ocd.lifecycle.manifest import Manifest, Part
 
 _ARCHIVES = statement(__file__, "list_archives.sql")
 _MANIFEST = "manifest.json"
@@ -33,27 +35,6 @@ class Portion:
     as_of: datetime
     name: str
     read: Callable[[], Iterator[bytes]]
-
-
-@dataclass(frozen=True)
-class Copy:
-    """A backup as its manifest says it: folder, instant, revision of its schema, portions in order."""
-
-    folder: str
-    snapshot_at: datetime
-    schema_revision: str
-    portions: tuple[Portion, ...]
-
-    def of(self, dataset: str | None) -> tuple[Portion, ...]:
-        """Return the portions to bring back: of one dataset, or all; raises UnknownName."""
-        if dataset is None:
-            return self.portions
-        found = tuple(one for one in self.portions if one.dataset.name == dataset)
-        if not found:
-            raise UnknownName(
-                f"dataset in {self.folder}:", dataset, [one.dataset.name for one in self.portions]
-            )
-        return found
 
 
 def folders(store: Store) -> list[str]:
@@ -88,6 +69,7 @@ def _newest(conn: Connection, known: list[str]) -> str:
         text("""
             select a.name from ocd.verification v
             join ocd.artifact a on a.run_id = v.backup_run_id and a.kind = 'backup-manifest' and a.removed_at is null
+              and (v.backup_id is null or v.backup_id = a.id)
             group by a.name, a.created_at having bool_and(v.is_equal) order by a.created_at desc limit 1
         """)
     ).scalar()
@@ -95,43 +77,30 @@ def _newest(conn: Connection, known: list[str]) -> str:
     return str(proved).removesuffix(f"/{_MANIFEST}") if proved else known[-1]
 
 
-def open_copy(conn: Connection, store: Store, folder: str) -> Copy:
-    """Return a backup of the store; raises ContractBroken where its manifest is not the one that was written."""
+def open_backup(conn: Connection, store: Store, folder: str, keys: SigningKeys) -> Manifest:
+    """Return what a backup of the store holds; raises ContractBroken where its manifest is not ours."""
     name = f"{folder}/{_MANIFEST}"
     noted = conn.execute(
         text("select sha256 from ocd.artifact where name = :name"), {"name": name}
     ).scalar()
     conn.rollback()
-    content = b"".join(store.open(name))
-    if noted is not None and hashlib.sha256(content).hexdigest() != noted:
-        raise ContractBroken(f"{name}: damaged: it is not the manifest that was written")
-    manifest: dict[str, Any] = json.loads(content)
-    if manifest["version"] != MANIFEST_VERSION:
-        raise ContractBroken(
-            f"{name}: manifest version {manifest['version']}, this code reads {MANIFEST_VERSION}"
-        )
-    snapshot_at = datetime.fromisoformat(manifest["snapshot_at"])
-    parts = [BackedUp(**one) for one in manifest["tables"]]
-    return Copy(
-        folder,
-        snapshot_at,
-        manifest["schema_revision"],
-        tuple(_of_part(store, part, snapshot_at) for part in parts),
-    )
+    return manifest.read(store, name, keys, sha256=noted)
 
 
-def _of_part(store: Store, part: BackedUp, snapshot_at: datetime) -> Portion:
+def of_backup(store: Store, found: Manifest, dataset: str | None = None) -> tuple[Portion, ...]:
+    """Return the portions of a backup, parents first: of one dataset, or all; raises ConfigError."""
+    parts = found.parts if dataset is None else (found.part(dataset),)
+    return tuple(_of_part(store, part, found.snapshot_at) for part in parts)
+
+
+def _of_part(store: Store, part: Part, snapshot_at: datetime) -> Portion:
     return Portion(
         dataset_named(part.dataset),
         part.columns,
         part.rows,
         snapshot_at,
         part.stored_name,
-        lambda: checked(
-            copying.read_back(store, part.stored_name, stored_sha256=part.stored_sha256),
-            part.stored_name,
-            part.raw_sha256,
-        ),
+        lambda: manifest.open_part(store, part),
     )
 
 
@@ -148,13 +117,13 @@ def archives(
     return [_of_archive(store, row, columns[row.manifest]) for row in rows]
 
 
-def _columns(conn: Connection, store: Store, dataset: str, manifest: str | None) -> dict[str, str]:
+def _columns(conn: Connection, store: Store, dataset: str, sealed: str | None) -> dict[str, str]:
     """Return the columns in an archive: as its manifest says, else (never sealed) as the table has them."""
     live = live_columns(conn, dataset_named(dataset))
     conn.rollback()
-    if manifest is None or store.size(manifest) is None:
+    if sealed is None or store.size(sealed) is None:
         return live
-    names = json.loads(b"".join(store.open(manifest)))["columns"]
+    names = json.loads(b"".join(store.open(sealed)))["columns"]
     return {name: live.get(name, "text") for name in names}
 
 

@@ -153,7 +153,7 @@ def _check_copy(conn: Connection, dataset: Dataset, store: Store, *, window: Win
             f"{dataset.name}: its verified backup is gone, so nothing is deleted; {_AGAIN}"
         )
     digest = hashlib.sha256()
-    for block in store.open(row.artifact_name):
+    for block in store.open_stored(row.artifact_name):
         digest.update(block)
     if digest.hexdigest() != row.sha256:
         raise PolicyRefused(

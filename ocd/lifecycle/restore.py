@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import ClassVar
 
@@ -18,14 +18,19 @@ from sqlalchemy import Connection, NullPool, create_engine, text
 
 from ocd.core import migrate
 from ocd.core.db import sqlalchemy_url
-from ocd.core.errors import ConfigError, PolicyRefused
+from ocd.core.errors import ConfigError, ContractBroken, PolicyRefused
+from ocd.core.signing import SigningKeys
 from ocd.core.store import Store
 from ocd.datasets.registry import dataset as dataset_named
 from ocd.ledger import holds
 from ocd.ledger.run import Batch, Run
-from ocd.lifecycle import portions, returning, tombstones
+from ocd.lifecycle import loading, portions, returning, tombstones
+from ocd.lifecycle.loading import Loaded
+from ocd.lifecycle.manifest import Manifest, Part
 from ocd.lifecycle.portions import Portion
 from ocd.lifecycle.returning import Choice, Place, Returned
+from ocd.lifecycle.tombstones import Tombstones
+from ocd.lifecycle.traced import Sieve
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +149,7 @@ def restore(
     *,
     run: Run,
     store: Store,
+    keys: SigningKeys,
     key: str | None,
     kept_server: KeptServer,
     scratch: Scratch,
@@ -154,13 +160,13 @@ def restore(
     """
     started = time.monotonic()
     wanted = wish_of(conn, number, BACKUP)
-    copy = portions.open_copy(conn, store, wanted.name)
-    chosen = copy.of(wanted.dataset)
+    backup = portions.open_backup(conn, store, wanted.name, keys)
+    chosen = portions.of_backup(store, backup, wanted.dataset)
     choice = Choice(wanted.condition, tombstones.standing(conn, store, key))
     left_out: tuple[str, ...] = ()
     if wanted.target == SCRATCH:
         with scratch() if run.is_dry else _kept(kept_server, f"restore-{number}") as url:
-            returned = into_scratch(url, copy.schema_revision, chosen, choice, run)
+            returned = _into_scratch(url, backup, chosen, choice, store, run)
     else:
         _require_confirmed(conn, wanted)
         chosen, left_out = _without_ledger(chosen, wanted)
@@ -169,7 +175,7 @@ def restore(
         finish(conn, number)
     took_s = round(time.monotonic() - started, 3)
     log.info("restored", extra={"request": number, "rows": sum(one.inserted for one in returned)})
-    return RestoreReport(copy.folder, wanted.target, run.is_dry, took_s, returned, left_out)
+    return RestoreReport(wanted.name, wanted.target, run.is_dry, took_s, returned, left_out)
 
 
 @contextmanager
@@ -199,21 +205,58 @@ def _without_ledger(
     )
 
 
-def into_scratch(
+def _into_scratch(
     url: str,
-    revision: str,
+    backup: Manifest,
     chosen: tuple[Portion, ...],
     choice: Choice,
+    store: Store,
     run: Run,
 ) -> tuple[Returned, ...]:
-    """Restore into an empty server: its schema as it was then, then the rows."""
-    migrate.upgrade(url, revision)
+    """Restore into an empty server: whole tables at once, or the rows that a condition chooses."""
+    if choice.condition is None:
+        names = {one.dataset.name for one in chosen}
+        parts = tuple(part for part in backup.parts if part.dataset in names)
+        return rebuild(url, replace(backup, parts=parts), choice.tombstones, store, run)
+    migrate.upgrade(url, backup.schema_revision)
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
     with engine.connect() as there:
         place = Place(there, lambda: _own_batch(there, run), run.is_dry, is_scratch=True)
         found = _bring_all(place, chosen, choice, run)
     engine.dispose()
     return found
+
+
+def rebuild(
+    url: str, backup: Manifest, erased: Tombstones, store: Store, run: Run
+) -> tuple[Returned, ...]:
+    """Load a backup into an empty server, without rows of erased people.
+
+    Raises ContractBroken at the end where a part is damaged; the others are there then.
+    """
+    sieves = {
+        part.dataset: erased.sieve(
+            dataset_named(part.dataset), part.columns, as_of=backup.snapshot_at
+        )
+        for part in backup.parts
+    }
+
+    def through(part: Part, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        sieve = sieves[part.dataset]
+        return sieve(blocks) if sieve else blocks
+
+    loaded = loading.rebuild(url, backup, store, told=loading.telling(run, backup), through=through)
+    damaged = [f"{name}: {one.damage}" for name, one in loaded.items() if one.damage]
+    if damaged:
+        raise ContractBroken(f"{backup.name}: {'; '.join(damaged)}; the other tables came back")
+    return tuple(
+        _loaded(part.dataset, loaded[part.dataset], sieves[part.dataset]) for part in backup.parts
+    )
+
+
+def _loaded(dataset: str, loaded: Loaded, sieve: Sieve | None) -> Returned:
+    rows = loaded.content.rows if loaded.content else 0
+    return Returned(dataset, rows, rows, erased=sieve.removed if sieve else 0)
 
 
 @contextmanager

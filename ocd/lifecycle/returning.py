@@ -87,8 +87,6 @@ def bring_back(
     as present. Raises SchemaMismatch, ConfigError for a condition that fails, PolicyRefused.
     """
     _require_columns(place, portion)
-    if place.is_scratch and choice.condition is None:
-        return _copy_whole(place, portion, choice, progress)
     found = Returned(portion.dataset.name)
     erased = _stage(place, portion, choice, progress)
     found += Returned(portion.dataset.name, erased=erased)
@@ -118,7 +116,13 @@ def _stage(place: Place, portion: Portion, choice: Choice, progress: Callable[[i
     cursor.execute(
         sql.SQL("create temporary table {} ({}) on commit preserve rows").format(_STAGE, columns)
     )
-    erased = _copy(conn, portion, choice, sql.SQL("pg_temp.{}").format(_STAGE), progress)
+    names = list(portion.columns)
+    sieve = choice.tombstones.sieve(portion.dataset, names, as_of=portion.as_of)
+    blocks = _told(portion.read(), progress)
+    copy_in = sql.SQL("copy pg_temp.{} ({}) from stdin").format(_STAGE, copying.columns_of(names))
+    with cursor.copy(copy_in) as copy:
+        for block in sieve(blocks) if sieve else blocks:
+            copy.write(block)
     cursor.execute(
         sql.SQL("create index on pg_temp.{} ({})").format(
             _STAGE, sql.Identifier(portion.dataset.key)
@@ -126,39 +130,6 @@ def _stage(place: Place, portion: Portion, choice: Choice, progress: Callable[[i
     )
     cursor.execute(sql.SQL("analyze pg_temp.{}").format(_STAGE))
     conn.commit()
-    return erased
-
-
-def _copy_whole(
-    place: Place, portion: Portion, choice: Choice, progress: Callable[[int], None]
-) -> Returned:
-    """Copy a portion straight into the empty table of a scratch server."""
-    table = copying.table_of(portion.dataset)
-    with place.batch():
-        place.conn.execute(text("set local session_replication_role = replica"))
-        erased = _copy(place.conn, portion, choice, table, progress)
-        query = sql.SQL("select count(*) from {}").format(table)
-        row = copying.cursor_of(place.conn).execute(query).fetchone()
-        _count_on(place.conn, portion.dataset)
-    rows = row[0] if row else 0
-    return Returned(portion.dataset.name, rows=rows, inserted=rows, erased=erased)
-
-
-def _copy(
-    conn: Connection,
-    portion: Portion,
-    choice: Choice,
-    table: sql.Composed,
-    progress: Callable[[int], None],
-) -> int:
-    """Copy a portion into a table without rows of erased subjects; returns how many those were."""
-    names = list(portion.columns)
-    sieve = choice.tombstones.sieve(portion.dataset, names, as_of=portion.as_of)
-    blocks = _told(portion.read(), progress)
-    statement = sql.SQL("copy {} ({}) from stdin").format(table, copying.columns_of(names))
-    with copying.cursor_of(conn).copy(statement) as copy:
-        for block in sieve(blocks) if sieve else blocks:
-            copy.write(block)
     return sieve.removed if sieve else 0
 
 

@@ -7,16 +7,19 @@ from collections.abc import Iterable
 from psycopg import sql
 from sqlalchemy import Connection, text
 
+from ocd.core.errors import ContractBroken
+from ocd.core.signing import SigningKeys
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
 from ocd.datasets.subjects import RELATED, TRACED, Subject, Trace, id_in, traces
 from ocd.ledger.run import Run
 from ocd.lifecycle import archives, copying, portions, traced
+from ocd.lifecycle.manifest import Manifest
 from ocd.lifecycle.portions import Portion
 
 
 def with_related(
-    conn: Connection, store: Store, subjects: tuple[Subject, ...]
+    conn: Connection, store: Store, keys: SigningKeys, subjects: tuple[Subject, ...]
 ) -> tuple[Subject, ...]:
     """Return the subjects and what rows of other tables know them by, wherever a row says so.
 
@@ -27,15 +30,21 @@ def with_related(
         own = [one for one in traces(dataset) if one.kind in RELATED and one.key is None]
         if own and len(traces(dataset)) > len(own):
             for trace in own:
-                found |= _related(conn, store, dataset, trace, subjects)
+                found |= _related(
+                    conn, _copies(conn, store, keys, dataset), dataset, trace, subjects
+                )
     return tuple(dict.fromkeys((*subjects, *sorted(found))))
 
 
 def _related(
-    conn: Connection, store: Store, dataset: Dataset, trace: Trace, subjects: tuple[Subject, ...]
+    conn: Connection,
+    copies: list[Portion],
+    dataset: Dataset,
+    trace: Trace,
+    subjects: tuple[Subject, ...],
 ) -> set[Subject]:
     values = _in_table(conn, dataset, trace.column, subjects)
-    for portion in _copies(conn, store, dataset):
+    for portion in copies:
         place = list(portion.columns).index(trace.column)
         rows = archives.sieve_for(portion, subjects).matching(portion.read())
         values |= {traced.value_of(row.split(b"\t")[place]) for row in rows}
@@ -55,13 +64,21 @@ def _in_table(
     return found
 
 
-def _copies(conn: Connection, store: Store, dataset: Dataset) -> list[Portion]:
-    """Return every archive and every backup's part of a dataset."""
+def _copies(conn: Connection, store: Store, keys: SigningKeys, dataset: Dataset) -> list[Portion]:
+    """Return every archive and every readable backup's part of a dataset."""
     found = portions.archives(conn, store, dataset=dataset.name)
     for folder in portions.folders(store):
-        parts = portions.open_copy(conn, store, folder).portions
-        found += [one for one in parts if one.dataset == dataset]
+        backup = _readable(conn, store, folder, keys)
+        if backup and any(part.dataset == dataset.name for part in backup.parts):
+            found += portions.of_backup(store, backup, dataset.name)
     return found
+
+
+def _readable(conn: Connection, store: Store, folder: str, keys: SigningKeys) -> Manifest | None:
+    try:
+        return portions.open_backup(conn, store, folder, keys)
+    except ContractBroken:
+        return None  # nothing comes back from it
 
 
 def in_tables(conn: Connection, subjects: tuple[Subject, ...]) -> dict[str, int]:
@@ -82,15 +99,22 @@ def in_archives(
 
 
 def in_backups(
-    conn: Connection, store: Store, subjects: tuple[Subject, ...], run: Run
+    conn: Connection, store: Store, keys: SigningKeys, subjects: tuple[Subject, ...], run: Run
 ) -> dict[str, int]:
-    """Return rows per backup that holds any; reads every part in which there could be one."""
+    """Return rows per backup that holds any; reads every part in which there could be one.
+
+    A damaged backup counts with 0 rows: what may lie in it cannot be told.
+    """
     found = {}
     for folder in portions.folders(store):
-        copy = portions.open_copy(conn, store, folder)
-        parts = [one for one in copy.portions if one.dataset in TRACED]
-        if rows := _count(parts, subjects, run):
-            found[folder] = rows
+        try:
+            backup = portions.open_backup(conn, store, folder, keys)
+            parts = portions.of_backup(store, backup)
+            rows = _count([one for one in parts if one.dataset in TRACED], subjects, run)
+        except ContractBroken:
+            found[folder] = 0
+        else:
+            found |= {folder: rows} if rows else {}
     return found
 
 

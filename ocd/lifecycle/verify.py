@@ -2,53 +2,60 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Any, ClassVar
 
 import psycopg
-from psycopg import sql
 from sqlalchemy import Connection, text
 
-from ocd.core import migrate
 from ocd.core.errors import ContractBroken, PolicyRefused
+from ocd.core.signing import SigningKeys
 from ocd.core.sqlfiles import statement
 from ocd.core.store import Store
-from ocd.datasets.registry import dataset as dataset_named
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
-from ocd.lifecycle import copying
-from ocd.lifecycle.backup import MANIFEST_VERSION, SOURCE, BackedUp
+from ocd.lifecycle import loading, manifest
+from ocd.lifecycle.backup import SOURCE
+from ocd.lifecycle.loading import Loaded
+from ocd.lifecycle.manifest import Manifest, Part
 
 log = logging.getLogger(__name__)
 
 _NEWEST = statement(__file__, "newest_backup.sql")
 Scratch = Callable[[], AbstractContextManager[str]]
 
+#: How far a proof went. Only from RESTORED on does a backup count.
+DAMAGED, READ, UNPACKED, RESTORED, EQUAL = range(5)
+
 
 @dataclass(frozen=True)
 class Compared:
-    """One dataset, restored: equal, or why not."""
+    """One dataset, restored: equal, or why not; how far the proof went, and how long the restore took."""
 
     dataset: str
     rows: int
     content_hash: str
     is_equal: bool
+    level: int
+    restore_s: float
     reason: str | None = None
 
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What was restored and compared."""
+    """What was restored and compared, and how long a restore of everything took."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    backup: int
     backup_run: int
     manifest: str
+    level: int
+    restore_s: float
     compared: tuple[Compared, ...]
 
     @property
@@ -60,29 +67,42 @@ class VerifyReport:
     def summary(self) -> str:
         """One line for people."""
         equal = sum(one.is_equal for one in self.compared)
-        return f"{equal} of {len(self.compared)} tables restored equal, {self.rows:,} rows, backup run {self.backup_run}"
+        return (
+            f"{equal} of {len(self.compared)} tables restored equal, {self.rows:,} rows in"
+            f" {self.restore_s:.1f} s, L{self.level}, backup run {self.backup_run}"
+        )
 
 
 def verify(
-    conn: Connection, *, run: Run, store: Store, keeper: Keeper, now: datetime, scratch: Scratch
+    conn: Connection, *, run: Run, store: Store, keeper: Keeper, keys: SigningKeys, scratch: Scratch
 ) -> VerifyReport:
-    """Restore the newest backup, tonight's first, and compare rows and content hashes.
+    """Restore the newest backup, tonight's first, and compare everything that its manifest says.
 
     Records one verification per dataset, commits once, then raises ContractBroken if one differs.
-    Raises PolicyRefused where there is no backup. `scratch` gives the superuser URL of an empty
-    throw-away server.
+    Raises PolicyRefused where there is no backup, ConfigError where its key is not at hand. `scratch` gives the
+    URL of an empty throw-away database, as a login that may create what the migrations create.
     """
     backup = conn.execute(_NEWEST, {"window_start": run.window.start}).first()
     conn.rollback()
     if backup is None:
         raise PolicyRefused("there is no backup to verify; run `ocd run lifecycle.backup` first")
+    restore_s = 0.0
     try:
-        manifest = _read_manifest(store, backup.manifest, backup.manifest_sha256)
+        found = manifest.read(store, backup.manifest, keys, sha256=backup.manifest_sha256)
     except ContractBroken as error:
-        compared = tuple(Compared(name, 0, "", False, error.message) for name in backup.datasets)
+        compared = tuple(
+            Compared(name, 0, "", False, DAMAGED, 0.0, error.message) for name in backup.datasets
+        )
     else:
-        compared = _restore_all(manifest, run, store, scratch)
-    report = VerifyReport(backup.run_id, backup.manifest, compared)
+        compared, restore_s = _restored(found, run, store, scratch)
+    report = VerifyReport(
+        backup.id,
+        backup.run_id,
+        backup.manifest,
+        min((one.level if one.is_equal else DAMAGED for one in compared), default=DAMAGED),
+        restore_s,
+        compared,
+    )
     with run.batch(conn) as batch:
         _record(conn, run, keeper, report)
         batch.progress(len(compared), len(compared), "tables compared")
@@ -95,102 +115,91 @@ def verify(
     return report
 
 
-def _read_manifest(store: Store, name: str, sha256: str) -> dict[str, Any]:
-    """Return the manifest that the ledger noted; raises ContractBroken for any other."""
-    if store.size(name) is None:
-        raise ContractBroken(f"{name}: missing")
-    content = b"".join(store.open(name))
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise ContractBroken(f"{name}: damaged: it is not the manifest that was written")
-    manifest: dict[str, Any] = json.loads(content)
-    return manifest
-
-
-def _restore_all(
-    manifest: dict[str, Any], run: Run, store: Store, scratch: Scratch
-) -> tuple[Compared, ...]:
-    if manifest["version"] != MANIFEST_VERSION:
-        raise ContractBroken(
-            f"manifest version {manifest['version']}, this code reads {MANIFEST_VERSION}"
-        )
-    tables = [BackedUp(**one) for one in manifest["tables"]]
+def _restored(
+    found: Manifest, run: Run, store: Store, scratch: Scratch
+) -> tuple[tuple[Compared, ...], float]:
     with scratch() as url:
-        migrate.upgrade(url, manifest["schema_revision"])
-        return tuple(_restore(url, one, run, store) for one in tables)
+        started = time.monotonic()
+        loaded = loading.rebuild(url, found, store, told=loading.telling(run, found))
+        took_s = time.monotonic() - started
+        is_same_major = _major(found.server_version) == _major(_server_version(url))
+    compared = tuple(_compared(part, loaded[part.dataset], is_same_major) for part in found.parts)
+    return compared, took_s
 
 
-def _restore(url: str, table: BackedUp, run: Run, store: Store) -> Compared:
-    """Restore one table and compare; damage becomes the reason, not an error."""
-    dataset = dataset_named(table.dataset)
-    try:
-        blocks = copying.read_back(store, table.stored_name, stored_sha256=table.stored_sha256)
-        with psycopg.connect(url) as scratch, scratch.cursor() as cursor:
-            # Rows may refer to rows of tables that no backup holds; a scratch copy has nothing to protect.
-            cursor.execute("set local session_replication_role = replica")
-            _add_foreign_columns(cursor, table)
-            raw = copying.copy_in(
-                cursor,
-                dataset,
-                table.columns,
-                _shown(run, table, blocks),
-            )
-            rows, digest = copying.content_hash(cursor, dataset, table.columns)
-    except (ContractBroken, psycopg.DataError, psycopg.IntegrityError) as error:
-        damage = error.message if isinstance(error, ContractBroken) else type(error).__name__
-        return Compared(table.dataset, 0, "", False, f"does not restore: {damage}")
-    reason = _difference(table, raw, rows, digest)
-    return Compared(table.dataset, rows, digest, reason is None, reason)
+def _compared(part: Part, loaded: Loaded, is_same_major: bool) -> Compared:
+    digest = loaded.content.digest if loaded.content else ""
+    rows = loaded.content.rows if loaded.content else 0
+    level, reason = _judged(part, loaded, is_same_major)
+    return Compared(
+        part.dataset, rows, digest, reason is None, level, round(loaded.took_s, 3), reason
+    )
 
 
-def _difference(table: BackedUp, raw_sha256: str, rows: int, digest: str) -> str | None:
-    if raw_sha256 != table.raw_sha256:
-        return "the stored bytes changed"
-    if rows != table.rows:
-        return f"{rows:,} rows restored, {table.rows:,} were copied"
-    return None if digest == table.content_hash else "the content hash differs from the source's"
+def _judged(part: Part, loaded: Loaded, is_same_major: bool) -> tuple[int, str | None]:
+    """Return how far the proof went, and what is different; None where nothing is."""
+    if loaded.damage is not None or loaded.content is None:
+        return DAMAGED, f"does not restore: {loaded.damage}"
+    if loaded.content.rows != part.rows:
+        return UNPACKED, f"{loaded.content.rows:,} rows restored, {part.rows:,} were copied"
+    different = _structure_differs(part, loaded)
+    if different is not None:
+        return UNPACKED, different
+    if not is_same_major:
+        return RESTORED, None  # servers of different major versions hash differently
+    if loaded.content.digest != part.content_hash:
+        return RESTORED, "the content hash differs from the source's"
+    return EQUAL, None
 
 
-def _shown(run: Run, table: BackedUp, blocks: Iterator[bytes]) -> Iterator[bytes]:
-    restored = 0
-    for block in blocks:
-        restored += block.count(b"\n")
-        run.progress(restored, table.rows, f"{table.dataset} restored")
-        yield block
+def _structure_differs(part: Part, loaded: Loaded) -> str | None:
+    def shown(items: tuple[manifest.Definition, ...]) -> dict[tuple[str, str], str]:
+        # A reference to a table that no backup holds comes back unchecked.
+        return {(one.kind, one.name): one.definition.removesuffix(" NOT VALID") for one in items}
+
+    before, after = shown(part.structure), shown(loaded.structure)
+    for kind, name in sorted(before.keys() | after.keys()):
+        if before.get((kind, name)) != after.get((kind, name)):
+            return f"{kind} {name} is not as it was"
+    for name, last_value in part.sequences.items():
+        if loaded.sequences.get(name) != last_value:
+            return f"sequence {name} is not where it was"
+    return None
 
 
-def _add_foreign_columns(cursor: psycopg.Cursor[Any], table: BackedUp) -> None:
-    """Add columns that the live table has beyond ours, so that nothing of it is lost."""
-    ours = {column.name for column in dataset_named(table.dataset).columns}
-    for name, kind in table.columns.items():
-        if name not in ours:
-            cursor.execute(
-                sql.SQL("alter table {} add column {} {}").format(
-                    copying.table_of(dataset_named(table.dataset)),
-                    sql.Identifier(name),
-                    copying.condition(kind),
-                )
-            )
+def _server_version(url: str) -> str:
+    with psycopg.connect(url) as conn:
+        return str(conn.execute("show server_version").fetchone()[0])  # type: ignore[index]
+
+
+def _major(version: str) -> str:
+    return version.split(".", 1)[0]
 
 
 def _record(conn: Connection, run: Run, keeper: Keeper, report: VerifyReport) -> None:
     conn.execute(
         text("""
-            insert into ocd.verification (run_id, backup_run_id, dataset, rows, content_hash, is_equal)
-            values (:run_id, :backup_run_id, :dataset, :rows, :content_hash, :is_equal)
+            insert into ocd.verification
+              (run_id, backup_run_id, backup_id, dataset, rows, content_hash, is_equal, level, restore_ms, reason)
+            values (:run_id, :backup_run_id, :backup_id, :dataset, :rows, :content_hash, :is_equal, :level, :restore_ms, :reason)
         """),
         [
             {
                 "run_id": run.id,
                 "backup_run_id": report.backup_run,
+                "backup_id": report.backup,
                 "dataset": one.dataset,
                 "rows": one.rows,
                 "content_hash": one.content_hash,
                 "is_equal": one.is_equal,
+                "level": one.level,
+                "restore_ms": round(one.restore_s * 1000),
+                "reason": one.reason,
             }
             for one in report.compared
         ],
     )
-    body = {
+    body: dict[str, Any] = {
         "backup_run": report.backup_run,
         "manifest": report.manifest,
         "compared": [asdict(one) for one in report.compared],

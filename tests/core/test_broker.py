@@ -31,7 +31,7 @@ def test_messages_are_counted_as_kombu_counts_them_at_every_priority(redis):
 
     found = queue_lengths(redis.url())
 
-    assert found == kombus == {"short": 0, "long": 6, "io": 0, "ml": 0}
+    assert found == kombus == {"short": 0, "long": 6, "io": 0, "ml": 0, "restore": 0}
 
 
 def test_a_redis_that_is_not_there_has_no_lengths(tmp_path):

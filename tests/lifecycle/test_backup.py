@@ -16,14 +16,14 @@ from ocd.ledger.claims import Ending
 from ocd.ledger.states import State
 from ocd.lifecycle import copying
 from ocd.lifecycle.backup import backup
-from tests.conftest import at
+from tests.conftest import KEYS, at
 from tests.factories.clock import NOW
 from tests.lifecycle.rows import add_feedback, add_queries
 
 
 @pytest.fixture
 def copy(conn, store, keeper_for):
-    return lambda run: backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
+    return lambda run: backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
 
 
 def part(report, dataset):
@@ -47,8 +47,8 @@ def test_the_manifest_tells_what_is_needed_to_restore(conn, store, start_run, co
 
     report = copy(start_run("lifecycle.backup"))
 
-    manifest = json.loads(b"".join(store.open(report.manifest)))
-    queries = next(one for one in manifest["tables"] if one["dataset"] == "agent_queries")
+    manifest = json.loads(b"".join(store.open(report.manifest)))["manifest"]
+    queries = next(one for one in manifest["parts"] if one["dataset"] == "agent_queries")
     assert (
         manifest["schema_revision"]
         == conn.execute(text("select version_num from ocd.alembic_version")).scalar()
@@ -115,7 +115,7 @@ def test_a_role_under_row_security_fails_instead_of_copying_nothing(
             engine.connect() as poor,
             pytest.raises(psycopg.errors.InsufficientPrivilege) as caught,
         ):
-            backup(poor, run=run, store=store, keeper=keeper_for(run), now=NOW)
+            backup(poor, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
     finally:
         with psycopg.connect(server, autocommit=True) as admin:
             admin.execute("drop role under_rls")
@@ -138,7 +138,7 @@ def test_a_drain_after_the_commit_keeps_the_backup(conn, store, keeper_for, star
     run.is_draining = lambda: any(name.endswith("manifest.json") for name in store.list("backups"))
 
     with pytest.raises(RunDrained):
-        backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
+        backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
 
     assert indexed(conn) == set(store.list("backups"))
 
@@ -146,11 +146,11 @@ def test_a_drain_after_the_commit_keeps_the_backup(conn, store, keeper_for, star
 def test_a_backup_taken_over_after_its_commit_is_made_again(conn, db, store, keeper_for, start_run):
     """Same run, same generation, next fence: as after a crash between commit and ending, or a drain."""
     run = start_run("lifecycle.backup")
-    backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
+    backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
     with db.engine.begin() as other:
         claims.finish(other, run, Ending(State.QUEUED, "drained"))
     heir = claims.claim(db.engine, run.id, job=run.job, worker="heir", lease_s=30)
 
-    backup(conn, run=heir, store=store, keeper=keeper_for(heir), now=NOW)
+    backup(conn, run=heir, store=store, keeper=keeper_for(heir), keys=KEYS)
 
     assert indexed(conn) == set(store.list("backups"))

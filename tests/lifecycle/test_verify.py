@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 import psycopg
 import pytest
@@ -16,6 +17,7 @@ from ocd.datasets.registry import DATASETS
 from ocd.lifecycle import copying
 from ocd.lifecycle.backup import backup
 from ocd.lifecycle.verify import verify
+from tests.conftest import KEYS
 from tests.factories.clock import NOW
 from tests.lifecycle.rows import add_approval, add_feedback, add_queries
 
@@ -26,7 +28,9 @@ QUERIES = "agent_queries.copy.zst"
 @pytest.fixture
 def check(conn, store, keeper_for, scratch):
     def deed(run, scratch=scratch):
-        return verify(conn, run=run, store=store, keeper=keeper_for(run), now=NOW, scratch=scratch)
+        return verify(
+            conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS, scratch=scratch
+        )
 
     return deed
 
@@ -38,7 +42,7 @@ def kept(conn, store, keeper_for, start_run, end):
     add_feedback(conn, created_at=NOW, safe_to_send=None)
     add_approval(conn, created_at=NOW, status="pending", resolved_at=None)
     run = start_run("lifecycle.backup")
-    report = backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
+    report = backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
     end(run)
     return store.path(report.manifest).parent
 
@@ -73,6 +77,13 @@ def drop_a_row(path):
     path.write_bytes(zstandard.ZstdCompressor().compress(b"".join(rows[:-1])))
 
 
+def sign_anew(folder, body):
+    """Write a manifest as somebody would who has the key."""
+    content = json.dumps(body, separators=(",", ":")).encode()
+    signed = {"manifest": body, "signature": asdict(KEYS.sign(content))}
+    (folder / "manifest.json").write_bytes(json.dumps(signed, separators=(",", ":")).encode())
+
+
 def test_a_restored_copy_equals_the_original(conn, kept, start_run, check):
     report = check(start_run("lifecycle.verify"), scratch_postgres)
 
@@ -98,7 +109,7 @@ def test_a_column_that_only_the_database_had_comes_back(
         owner.execute("alter table agent_feedback add column mood numeric(4, 2) default 1.50")
     add_feedback(conn, created_at=NOW, safe_to_send=True)
     run = start_run("lifecycle.backup")
-    backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
+    backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
     end(run)
 
     assert all(one.is_equal for one in check(start_run("lifecycle.verify")).compared)
@@ -136,12 +147,12 @@ def test_swapped_parts_are_found(conn, kept, start_run, check):
 
 def test_a_changed_row_count_is_found(conn, kept, start_run, check):
     """Even where part and manifest agree on the bytes, the count of the source decides."""
-    manifest = json.loads((kept / "manifest.json").read_text())
+    manifest = json.loads((kept / "manifest.json").read_text())["manifest"]
     drop_a_row(kept / QUERIES)
-    entry = next(one for one in manifest["tables"] if one["dataset"] == "agent_queries")
+    entry = next(one for one in manifest["parts"] if one["dataset"] == "agent_queries")
     raw = zstandard.ZstdDecompressor().decompressobj().decompress((kept / QUERIES).read_bytes())
     entry["raw_sha256"] = copying.hashlib.sha256(raw).hexdigest()
-    (kept / "manifest.json").write_text(json.dumps(manifest))
+    sign_anew(kept, manifest)
 
     with pytest.raises(ContractBroken):
         check(start_run("lifecycle.verify"))
@@ -168,15 +179,15 @@ def test_an_older_consistent_manifest_and_part_are_found(conn, kept, start_run, 
     """Part and manifest agree with each other, but not with what the ledger noted."""
     fewer = b""
     (kept / QUERIES).write_bytes(zstandard.ZstdCompressor().compress(fewer))
-    manifest = json.loads((kept / "manifest.json").read_text())
-    entry = next(one for one in manifest["tables"] if one["dataset"] == "agent_queries")
+    manifest = json.loads((kept / "manifest.json").read_text())["manifest"]
+    entry = next(one for one in manifest["parts"] if one["dataset"] == "agent_queries")
     entry |= {
         "rows": 0,
         "raw_bytes": 0,
         "raw_sha256": copying.hashlib.sha256(fewer).hexdigest(),
         "content_hash": "0:0",
     }
-    (kept / "manifest.json").write_text(json.dumps(manifest))
+    sign_anew(kept, manifest)
 
     with pytest.raises(ContractBroken):
         check(start_run("lifecycle.verify"))

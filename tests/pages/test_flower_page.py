@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-
 import pytest
 
 from ocd.datasets.registry import DATASETS
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--virtual-time-budget=8000",
-]
+from tests.pages.conftest import CHROMIUM
 
 pytestmark = [
     pytest.mark.pages,
@@ -29,28 +14,11 @@ pytestmark = [
 
 
 @pytest.fixture
-def look(night, tmp_path):
+def look(night, dom):
     """Return a page's text after its scripts ran."""
     password = (night.home / "secrets" / "flower").read_text().strip()
     port = (night.home / "flower.port").read_text().strip()
-
-    def page(path: str) -> str:
-        done = subprocess.run(
-            [
-                CHROMIUM,
-                *QUIET,
-                f"--user-data-dir={tmp_path}",
-                "--dump-dom",
-                f"http://ocd:{password}@127.0.0.1:{port}{path}",
-            ],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        return done.stdout
-
-    return page
+    return lambda path: dom(f"http://ocd:{password}@127.0.0.1:{port}{path}")
 
 
 def test_the_task_list_names_job_window_and_outcome(look):

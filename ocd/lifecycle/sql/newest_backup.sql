@@ -1,7 +1,7 @@
 -- The newest complete backup, the one of the given window first.
--- Returns: one row (run_id, window_start, manifest, manifest_sha256, datasets) or none.
+-- Returns: one row (id, run_id, window_start, manifest, manifest_sha256, datasets) or none.
 -- Leans on: run_job_window_idx, artifact_run_id_idx, backup_table_pkey.
-select r.id as run_id, r.window_start, a.name as manifest, a.sha256 as manifest_sha256,
+select a.id, r.id as run_id, r.window_start, a.name as manifest, a.sha256 as manifest_sha256,
        array(select t.dataset from ocd.backup_table t
              where t.run_id = r.id and starts_with(t.artifact_name, left(a.name, -length('manifest.json')))
              order by t.dataset) as datasets

@@ -1,0 +1,260 @@
+"""Bring a backup's tables back into an empty, migrated database, as its manifest describes them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from ocd.core import migrate
+from ocd.core.db import redacted
+from ocd.core.errors import ContractBroken
+from ocd.core.sqlfiles import plain
+from ocd.core.store import Store
+from ocd.datasets.facts import Dataset
+from ocd.datasets.registry import dataset as dataset_named
+from ocd.ledger.run import Run
+from ocd.lifecycle import content, copying, snapshots, structure
+from ocd.lifecycle.manifest import Definition, Manifest, Part, open_part
+
+#: Tables that are loaded at once.
+WORKERS = 2
+_FOREIGN_KEYS = plain(__file__, "list_foreign_keys.sql")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One table that was brought back: what it holds, what it consists of, how long it took."""
+
+    content: content.Content | None
+    structure: tuple[Definition, ...]
+    sequences: dict[str, int | None]
+    took_s: float
+    damage: str | None = None  # why it did not come back; all else is empty then
+
+
+Told = Callable[[Part, int], None]
+#: What a part's rows pass through on their way, such as a sieve.
+Through = Callable[[Part, Iterator[bytes]], Iterator[bytes]]
+
+
+def telling(run: Run, found: Manifest) -> Told:
+    """Show how many rows of all parts are back; several threads tell."""
+    lock = threading.Lock()
+    restored: dict[str, int] = {}
+
+    def told(part: Part, rows: int) -> None:
+        with lock:
+            restored[part.dataset] = rows
+            run.progress(sum(restored.values()), found.rows, "rows restored")
+
+    return told
+
+
+def rebuild(
+    url: str,
+    manifest: Manifest,
+    store: Store,
+    *,
+    told: Told = lambda part, rows: None,
+    through: Through = lambda part, blocks: blocks,
+) -> dict[str, Loaded]:
+    """Migrate the empty database at `url` to the backup's revision and load every part into it.
+
+    A part that does not come back says why and leaves its table empty; the others are loaded all the same.
+    `told` hears how many rows of a part are back, from several threads, and stops the work by raising.
+    """
+    migrate.upgrade(url, manifest.schema_revision)
+    by_size = sorted(manifest.parts, key=lambda part: -part.raw_bytes)
+    with psycopg.connect(url) as conn:
+        foreign_keys = _drop_foreign_keys(conn, by_size)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        found = list(pool.map(lambda part: _load_alone(url, part, store, told, through), by_size))
+    loaded = {part.dataset: one for part, one in zip(by_size, found, strict=True)}
+    whole = {dataset_named(name).table for name, one in loaded.items() if not one.damage}
+    with psycopg.connect(url) as conn:
+        broken = _add_foreign_keys(conn, foreign_keys, whole)
+        return {name: _with_structure(conn, name, one, broken) for name, one in loaded.items()}
+
+
+def _load_alone(url: str, part: Part, store: Store, told: Told, through: Through) -> Loaded:
+    started = time.monotonic()
+    try:
+        with psycopg.connect(url) as conn, conn.cursor() as cursor:
+            snapshots.pin(cursor)
+            dataset = dataset_named(part.dataset)
+            cursor.execute(sql.SQL("truncate {}").format(copying.table_of(dataset)))
+            load(cursor, part, store, is_new=True, told=told, through=through)
+            found = content.measure(cursor, dataset, part.columns, part.hashed_as_text)
+    except ContractBroken as error:
+        return Loaded(None, (), {}, time.monotonic() - started, error.message)
+    except psycopg.Error as error:
+        return Loaded(None, (), {}, time.monotonic() - started, _damage(part, store, error))
+    return Loaded(found, (), {}, time.monotonic() - started)
+
+
+def _damage(part: Part, store: Store, error: psycopg.Error) -> str:
+    """Say what is wrong with a part that the database refused; raises its error where the part is as it was.
+
+    What a damaged part unpacks to may reach the database before the damage shows.
+    """
+    try:
+        for _ in open_part(store, part):
+            pass
+    except ContractBroken as damage:
+        return damage.message
+    if isinstance(error, psycopg.DataError | psycopg.IntegrityError | psycopg.ProgrammingError):
+        return f"the rows do not fit: {redacted(error).message}"
+    raise error
+
+
+def load(
+    cursor: psycopg.Cursor[Any],
+    part: Part,
+    store: Store,
+    *,
+    is_new: bool = False,
+    told: Told = lambda part, rows: None,
+    through: Through = lambda part, blocks: blocks,
+) -> None:
+    """Load a part into its table, with the columns, indexes and constraints that it lacks there.
+
+    `is_new`: the table was emptied in this transaction. The caller has pinned the session, and commits. Raises
+    ContractBroken where the part is damaged, and the database's errors where rows do not fit.
+    """
+    dataset = dataset_named(part.dataset)
+    _add_columns(cursor, dataset, part)
+    indexes = _drop_indexes(cursor, dataset) if is_new else ()
+    restored = 0
+
+    def counted(block: bytes) -> bytes:
+        nonlocal restored
+        restored += block.count(b"\n")
+        told(part, restored)
+        return block
+
+    blocks = through(part, map(counted, open_part(store, part)))
+    copying.copy_in(cursor, dataset, part.columns, blocks, is_new=is_new)
+    for one in indexes:
+        cursor.execute(copying.condition(one.definition))
+    _add_missing(cursor, dataset, part.structure)
+    _set_sequences(cursor, part)
+
+
+def _add_columns(cursor: psycopg.Cursor[Any], dataset: Dataset, part: Part) -> None:
+    """Add the columns that only the source had, so that nothing of it is lost."""
+    ours = {column.name for column in dataset.columns}
+    for name, kind in part.columns.items():
+        if name not in ours:
+            cursor.execute(
+                sql.SQL("alter table {} add column if not exists {} {}").format(
+                    copying.table_of(dataset), sql.Identifier(name), copying.condition(kind)
+                )
+            )
+
+
+def _drop_indexes(cursor: psycopg.Cursor[Any], dataset: Dataset) -> tuple[Definition, ...]:
+    """Drop the indexes that no constraint needs: building one at the end is cheaper than keeping it."""
+    found = tuple(one for one in structure.structure_of(cursor, dataset) if one.kind == "index")
+    for one in found:
+        cursor.execute(sql.SQL("drop index {}").format(copying.condition(one.name)))
+    return found
+
+
+def _add_missing(
+    cursor: psycopg.Cursor[Any], dataset: Dataset, wanted: tuple[Definition, ...]
+) -> None:
+    """Make the constraints, indexes and policies that only the source had."""
+    there = {(one.kind, one.name) for one in structure.structure_of(cursor, dataset)}
+    table = copying.table_of(dataset)
+    for one in wanted:
+        if (one.kind, one.name) in there or one.definition.startswith("FOREIGN KEY"):
+            continue
+        made = {
+            "index": "{definition}",
+            "constraint": "alter table {table} add constraint {name} {definition}",
+            "policy": "create policy {name} on {table} {definition}",
+        }.get(one.kind)
+        if made is not None:
+            cursor.execute(
+                sql.SQL(made).format(
+                    table=table,
+                    name=sql.Identifier(one.name),
+                    definition=copying.condition(one.definition),
+                )
+            )
+
+
+def _set_sequences(cursor: psycopg.Cursor[Any], part: Part) -> None:
+    for name, last_value in part.sequences.items():
+        if last_value is not None:
+            cursor.execute("select setval(%s::regclass, %s)", [name, last_value])
+
+
+@dataclass(frozen=True)
+class _ForeignKey:
+    table: str
+    referred: str
+    name: str
+    definition: str
+
+
+def _drop_foreign_keys(conn: psycopg.Connection[Any], parts: list[Part]) -> list[_ForeignKey]:
+    """Drop what ties the tables to one another, so that they load in any order and at once."""
+    conn.execute("set local search_path = ''")
+    tables = [dataset_named(part.dataset).table for part in parts]
+    rows = conn.execute(_FOREIGN_KEYS, {"tables": tables}).fetchall()
+    found = [_ForeignKey(*row) for row in rows]
+    for one in found:
+        conn.execute(
+            sql.SQL("alter table {} drop constraint {}").format(
+                copying.condition(one.table), sql.Identifier(one.name)
+            )
+        )
+    return found
+
+
+def _add_foreign_keys(
+    conn: psycopg.Connection[Any], foreign_keys: list[_ForeignKey], whole: set[str]
+) -> dict[str, str]:
+    """Add them again, checked where both tables are `whole`; returns table → what does not hold."""
+    conn.execute("set local search_path = ''")
+    broken = {}
+    for one in foreign_keys:
+        # One that refers to a table that no backup holds cannot be checked.
+        unchecked = "" if {one.table, one.referred} <= whole else " not valid"
+        statement = sql.SQL("alter table {} add constraint {} {}{}").format(
+            copying.condition(one.table),
+            sql.Identifier(one.name),
+            copying.condition(one.definition.removesuffix(" NOT VALID")),
+            sql.SQL(unchecked),
+        )
+        try:
+            with conn.transaction():
+                conn.execute(statement)
+        except psycopg.IntegrityError as error:
+            broken[one.table] = f"the rows do not fit: {redacted(error).message}"
+    return broken
+
+
+def _with_structure(
+    conn: psycopg.Connection[Any], name: str, one: Loaded, broken: dict[str, str]
+) -> Loaded:
+    dataset = dataset_named(name)
+    if one.damage is not None:
+        return one
+    with conn.cursor() as cursor:
+        cursor.execute("set local search_path = ''")
+        return Loaded(
+            one.content,
+            structure.structure_of(cursor, dataset),
+            structure.sequences_of(cursor, dataset),
+            one.took_s,
+            broken.get(dataset.table),
+        )
