@@ -219,12 +219,17 @@ def _into_scratch(
         parts = tuple(part for part in backup.parts if part.dataset in names)
         return rebuild(url, replace(backup, parts=parts), choice.tombstones, store, run)
     migrate.upgrade(url, backup.schema_revision)
+    with _connected(url) as there:
+        place = Place(there, lambda: _own_batch(there, run), run.is_dry, is_scratch=True)
+        return _bring_all(place, chosen, choice, run)
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
     with engine.connect() as there:
-        place = Place(there, lambda: _own_batch(there, run), run.is_dry, is_scratch=True)
-        found = _bring_all(place, chosen, choice, run)
+        yield there
     engine.dispose()
-    return found
 
 
 def rebuild(
@@ -249,6 +254,9 @@ def rebuild(
     damaged = [f"{name}: {one.damage}" for name, one in loaded.items() if one.damage]
     if damaged:
         raise ContractBroken(f"{backup.name}: {'; '.join(damaged)}; the other tables came back")
+    with _connected(url) as there, there.begin():
+        for part in backup.parts:  # a login may not have been allowed to read where they stood
+            returning.count_on(there, dataset_named(part.dataset))
     return tuple(
         _loaded(part.dataset, loaded[part.dataset], sieves[part.dataset]) for part in backup.parts
     )

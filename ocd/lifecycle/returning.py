@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 
 from psycopg import errors as pg
 from psycopg import sql
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from ocd.core.errors import ConfigError, ContractBroken, PolicyRefused, SchemaMismatch
 from ocd.core.sqlfiles import statement
@@ -88,16 +89,16 @@ def bring_back(
     """
     _require_columns(place, portion)
     found = Returned(portion.dataset.name)
-    erased = _stage(place, portion, choice, progress)
-    found += Returned(portion.dataset.name, erased=erased)
     try:
+        erased = _stage(place, portion, choice, progress)
+        found += Returned(portion.dataset.name, erased=erased)
         for keys in _chosen(place.conn, portion.dataset, choice.condition):
             with place.batch() as batch:
                 found += _insert(place, portion, choice, keys)
                 batch.progress(found.rows, portion.rows, portion.dataset.name)
         if not place.is_dry and found.inserted:
             with place.batch():
-                _count_on(place.conn, portion.dataset)
+                count_on(place.conn, portion.dataset)
     finally:
         _drop_stage(place.conn)
     return found
@@ -148,11 +149,11 @@ def _begin(conn: Connection) -> None:
 
 
 def _drop_stage(conn: Connection) -> None:
-    if conn.invalidated or conn.closed:
-        return
-    conn.rollback()
-    copying.cursor_of(conn).execute(sql.SQL("drop table if exists pg_temp.{}").format(_STAGE))
-    conn.commit()
+    # A connection that broke took its temporary tables along.
+    with suppress(DBAPIError, pg.OperationalError):
+        conn.rollback()
+        copying.cursor_of(conn).execute(sql.SQL("drop table if exists pg_temp.{}").format(_STAGE))
+        conn.commit()
 
 
 def _require_columns(place: Place, portion: Portion) -> None:
@@ -355,8 +356,8 @@ def _accounted(place: Place, portion: Portion, keys: list[int], inserted: list[i
     )
 
 
-def _count_on(conn: Connection, dataset: Dataset) -> None:
-    """Move the table's counter behind the ids that came back; one that is ahead stays."""
+def count_on(conn: Connection, dataset: Dataset) -> None:
+    """Move the table's counter behind the ids that came back; one that is ahead stays. The caller commits."""
     key = sql.Literal(dataset.key)
     table = sql.Literal(f'"{dataset.schema}"."{dataset.relation}"')
     cursor = copying.cursor_of(conn)
