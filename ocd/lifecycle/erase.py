@@ -90,7 +90,11 @@ class EraseReport:
         """One line for people."""
         verb = "would be erased" if self.is_dry else "erased"
         backups = len(self.backups) + self.more_backups
-        held = f"; {backups} backups hold it until {self.gone_by:%Y-%m-%d}" if self.gone_by else ""
+        held = (
+            f"; backups that hold it, {backups}, go by {self.gone_by:%Y-%m-%d}"
+            if self.gone_by
+            else ""
+        )
         return f"erasure {self.request}: {self.rows:,} rows {verb}{held}"
 
 

@@ -170,7 +170,8 @@ def restore(
     else:
         _require_confirmed(conn, wanted)
         chosen, left_out = _without_ledger(chosen, wanted)
-        returned = _bring_all(Place(conn, lambda: run.batch(conn), run.is_dry), chosen, choice, run)
+        place = Place(conn, lambda: run.batch(conn), run.is_dry)
+        returned = returning.bring_all_back(place, chosen, choice, _shown(run))
     with run.batch(conn):
         finish(conn, number)
     took_s = round(time.monotonic() - started, 3)
@@ -221,7 +222,7 @@ def _into_scratch(
     migrate.upgrade(url, backup.schema_revision)
     with _connected(url) as there:
         place = Place(there, lambda: _own_batch(there, run), run.is_dry, is_scratch=True)
-        return _bring_all(place, chosen, choice, run)
+        return returning.bring_all_back(place, chosen, choice, _shown(run))
 
 
 @contextmanager
@@ -278,15 +279,8 @@ def _own_batch(there: Connection, run: Run) -> Iterator[Batch]:
     run.progress(batch.done or 0, batch.total, batch.note)
 
 
-def _bring_all(
-    place: Place, chosen: tuple[Portion, ...], choice: Choice, run: Run
-) -> tuple[Returned, ...]:
-    """Bring portions back in the registry's order, parents first."""
-    return tuple(returning.bring_back(place, one, choice, _shown(run, one)) for one in chosen)
-
-
-def _shown(run: Run, portion: Portion) -> Callable[[int], None]:
-    return lambda read: run.progress(read, portion.rows, f"{portion.dataset.name} read")
+def _shown(run: Run) -> Callable[[Portion, int], None]:
+    return lambda portion, read: run.progress(read, portion.rows, f"{portion.dataset.name} read")
 
 
 def unpurge(
@@ -310,7 +304,7 @@ def unpurge(
     choice = Choice(wanted.condition, tombstones.standing(conn, store, key))
     place = Place(conn, lambda: run.batch(conn), run.is_dry)
     found = Returned(dataset.name)
-    for one in _bring_all(place, chosen, choice, run):
+    for one in returning.bring_all_back(place, chosen, choice, _shown(run)):
         found += one
     with run.batch(conn):
         finish(conn, number)

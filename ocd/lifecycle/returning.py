@@ -21,7 +21,10 @@ from ocd.lifecycle.portions import Portion
 from ocd.lifecycle.tombstones import Tombstones
 
 _PARENTS = statement(__file__, "list_parents.sql")
+_REFERRED = statement(__file__, "list_referred.sql")
 _STAGE = sql.Identifier("ocd_returning")
+#: What a dry run took back again and later tables refer to.
+_PROMISED = sql.Identifier("ocd_promised")
 #: Rows that one batch brings back; it holds no lock that a writer of other rows waits for.
 BATCH_ROWS = 2_000
 #: Keys of conflicts that a report names.
@@ -76,6 +79,29 @@ class Choice:
     tombstones: Tombstones = field(default_factory=Tombstones)
 
 
+def bring_all_back(
+    place: Place,
+    portions: Iterable[Portion],
+    choice: Choice,
+    progress: Callable[[Portion, int], None],
+) -> tuple[Returned, ...]:
+    """Bring portions back in their order, parents first; see `bring_back`."""
+    if place.is_dry:
+        _begin(place.conn)
+        cursor = copying.cursor_of(place.conn)
+        cursor.execute(sql.SQL("drop table if exists pg_temp.{}").format(_PROMISED))
+        cursor.execute(
+            sql.SQL(
+                "create temporary table {} (relation text, name text, value text, unique (relation, name, value))"
+            ).format(_PROMISED)
+        )
+        place.conn.commit()
+    return tuple(
+        bring_back(place, one, choice, lambda rows, one=one: progress(one, rows))  # type: ignore[misc]
+        for one in portions
+    )
+
+
 def bring_back(
     place: Place,
     portion: Portion,
@@ -84,7 +110,8 @@ def bring_back(
 ) -> Returned:
     """Bring the chosen rows of a portion back, in batches that commit. A row that is there is never changed.
 
-    A dry run does the same and takes each batch back. Who is killed and runs again finds what came back
+    A dry run does the same and takes each batch back; where a row's parent is one of those, it counts it without
+    a try. Who is killed and runs again finds what came back
     as present. Raises SchemaMismatch, ConfigError for a condition that fails, PolicyRefused.
     """
     _require_columns(place, portion)
@@ -250,12 +277,30 @@ def _insert(place: Place, portion: Portion, choice: Choice, keys: list[int]) -> 
     trial = conn.begin_nested()
     inserted = _inserted(place, portion, keys)
     _require_identical(conn, portion, inserted)
-    found = _accounted(place, portion, keys, inserted)
+    found, promised = _accounted(place, portion, keys, inserted)
     if place.is_dry:
         trial.rollback()
+        _promise(conn, portion, [*inserted, *promised])
     else:
         trial.commit()
     return found
+
+
+def _promise(conn: Connection, portion: Portion, keys: list[int]) -> None:
+    """Remember what a dry run would have brought back and rows of other tables may refer to."""
+    for row in conn.execute(_REFERRED, {"table": portion.dataset.table}).all():
+        query = sql.SQL(
+            "insert into pg_temp.{promised} select {table}, {name}, {column}::text from pg_temp.{stage}"
+            " where {key} = any(%(keys)s) on conflict do nothing"
+        ).format(
+            promised=_PROMISED,
+            table=sql.Literal(portion.dataset.table),
+            name=sql.Literal(row.column_name),
+            column=sql.Identifier(row.column_name),
+            stage=_STAGE,
+            key=sql.Identifier(portion.dataset.key),
+        )
+        copying.cursor_of(conn).execute(query, {"keys": keys})
 
 
 def _inserted(place: Place, portion: Portion, keys: list[int]) -> list[int]:
@@ -280,22 +325,34 @@ def _inserted(place: Place, portion: Portion, keys: list[int]) -> list[int]:
     return [int(row[0]) for row in rows]
 
 
-def _has_parents(place: Place, portion: Portion) -> sql.Composable:
+def _has_parents(place: Place, portion: Portion, *, or_promised: bool = False) -> sql.Composable:
     """A condition that every row a staged row refers to is there; in a scratch copy it does not matter."""
     if place.is_scratch:
         return sql.SQL("true")
     parents = place.conn.execute(_PARENTS, {"table": portion.dataset.table}).all()
-    parts: list[sql.Composable] = [
-        sql.SQL(
-            "(s.{column} is null or exists (select from {parent} p where p.{key} = s.{column}))"
+    parts: list[sql.Composable] = []
+    for row in parents:
+        if row.column_name not in portion.columns:
+            continue
+        promised = sql.SQL(
+            " or exists (select from pg_temp.{promised} q where q.relation = {relation} and q.name = {name}"
+            " and q.value = s.{column}::text)"
         ).format(
+            promised=_PROMISED,
+            relation=sql.Literal(f"{row.parent_schema}.{row.parent_table}"),
+            name=sql.Literal(row.parent_column),
             column=sql.Identifier(row.column_name),
-            parent=sql.Identifier(row.parent_schema, row.parent_table),
-            key=sql.Identifier(row.parent_column),
         )
-        for row in parents
-        if row.column_name in portion.columns
-    ]
+        parts.append(
+            sql.SQL(
+                "(s.{column} is null or exists (select from {parent} p where p.{key} = s.{column}){promised})"
+            ).format(
+                column=sql.Identifier(row.column_name),
+                parent=sql.Identifier(row.parent_schema, row.parent_table),
+                key=sql.Identifier(row.parent_column),
+                promised=promised if or_promised else sql.SQL(""),
+            )
+        )
     return sql.SQL("({})").format(sql.SQL(" and ").join(parts)) if parts else sql.SQL("true")
 
 
@@ -328,16 +385,24 @@ def _require_identical(conn: Connection, portion: Portion, keys: list[int]) -> N
         )
 
 
-def _accounted(place: Place, portion: Portion, keys: list[int], inserted: list[int]) -> Returned:
-    """Say of each row that was not inserted why: the same is there, another is, or its parent is not."""
+def _accounted(
+    place: Place, portion: Portion, keys: list[int], inserted: list[int]
+) -> tuple[Returned, list[int]]:
+    """Say of each row that was not inserted why: the same is there, another is, or its parent is not.
+
+    Also returns those that only wait for a parent that this dry run took back.
+    """
     query = sql.SQL(
-        "select s.{key}, case when not {whole} and l.{key} is null then 'orphan'"
-        " when l.{key} is not null and {same} then 'present' else 'conflict' end"
+        "select s.{key}, case when l.{key} is not null and {same} then 'present' when l.{key} is not null then 'conflict'"
+        " when {whole} then 'conflict' when {promised} then 'promised' else 'orphan' end"
         " from pg_temp.{stage} s left join {table} l on l.{key} = s.{key}"
         " where s.{key} = any(%(keys)s) and not s.{key} = any(%(inserted)s) order by 1"
     ).format(
         key=sql.Identifier(portion.dataset.key),
         whole=_has_parents(place, portion),
+        promised=_has_parents(place, portion, or_promised=True)
+        if place.is_dry
+        else sql.SQL("false"),
         same=_same(portion),
         stage=_STAGE,
         table=copying.table_of(portion.dataset),
@@ -345,15 +410,17 @@ def _accounted(place: Place, portion: Portion, keys: list[int], inserted: list[i
     rows = copying.cursor_of(place.conn).execute(query, {"keys": keys, "inserted": inserted})
     left = [(int(row[0]), str(row[1])) for row in rows]
     conflicts = [key for key, what in left if what == "conflict"]
-    return Returned(
+    promised = [key for key, what in left if what == "promised"]
+    found = Returned(
         portion.dataset.name,
         rows=len(keys),
-        inserted=len(inserted),
+        inserted=len(inserted) + len(promised),
         present=sum(what == "present" for _, what in left),
         conflicts=len(conflicts),
         orphans=sum(what == "orphan" for _, what in left),
         conflict_keys=tuple(conflicts[:SHOWN_KEYS]),
     )
+    return found, promised
 
 
 def count_on(conn: Connection, dataset: Dataset) -> None:

@@ -103,7 +103,11 @@ def test_the_whole_desk_comes_back_into_a_live_database_that_lost_it(
     folder = back_up()
     empty(db, *(one.table for one in SHOP))
 
+    dry = bring_back(wish(BACKUP, folder), is_dry=True)
+    assert not any(everything(conn).values())
     report = bring_back(wish(BACKUP, folder))
+
+    assert dry.returned == report.returned
 
     assert everything(conn) == before
     assert report.rows == sum(len(rows) for rows in before.values())
