@@ -41,6 +41,12 @@ SCHEDULE = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 900},
     },
+    # Sundays.
+    "reread": {
+        "task": "lifecycle.reread",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
     # Its period is OCD_CANARY_S.
     "canary": {
         "task": "ledger.canary",

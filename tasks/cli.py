@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "unpurge": ("restore", "Bring back what a purge took."),
     "scratch": ("restore", "Look after the servers that a restore leaves up: list, drop."),
     "erase": ("erase", "Answer people who ask to be forgotten: request, run, list."),
+    "backups": ("backups", "List backups: how well proved, why each stays; show one."),
     "hold": ("legal", "Keep rows from every purge: place, release, list."),
     "resume": ("hold", "Let beat order again."),
     "seed": ("system", "Fill the embedded database with sample data."),

@@ -49,6 +49,8 @@ NIGHT = Flow(
         Step("lifecycle.backup"),
         Step("lifecycle.verify", after=("lifecycle.backup",)),
         Step("lifecycle.purge", after=("lifecycle.verify",)),
+        # Not behind the purge: what an open one leans on stays, and a refused one must not fill the disk.
+        Step("lifecycle.rotate", after=("lifecycle.verify",)),
         Step("sources.refresh_ga"),
         Step("sources.snapshot_sitemap"),
         Step("quality.check"),

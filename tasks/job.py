@@ -34,6 +34,15 @@ PROMISED = frozenset({"schedule", "catch_up"})
 JOBS: dict[str, Job[Any, Any]] = {}
 
 
+def store_of(settings: Settings) -> Store:
+    """Open the artifact store that the settings name."""
+    return open_store(
+        settings.artifact_location(),
+        recipients=settings.age_recipients,
+        identity_file=settings.age_identity_file,
+    )
+
+
 @dataclass
 class Door:
     """A job's plumbing, opened on first use: `run`, `conn`, `now`, `store`, `keeper`, `settings`."""
@@ -58,11 +67,7 @@ class Door:
     @cached_property
     def store(self) -> Store:
         """The artifact store."""
-        return open_store(
-            self.settings.artifact_location(),
-            recipients=self.settings.age_recipients,
-            identity_file=self.settings.age_identity_file,
-        )
+        return store_of(self.settings)
 
     @cached_property
     def keeper(self) -> Keeper:

@@ -1,19 +1,27 @@
-"""Jobs of the lifecycle room: backup, verification, purge."""
+"""Jobs of the lifecycle room: backup, verification, purge, rotation."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
 from ocd.core.cluster import scratch_database, scratch_postgres
 from ocd.core.errors import PolicyRefused
+from ocd.core.settings import Settings
 from ocd.datasets.facts import Dataset
 from ocd.datasets.registry import DATASETS
 from ocd.datasets.registry import dataset as dataset_named
+from ocd.ledger.weekdays import Weekdays
 from ocd.lifecycle import backup as backups
 from ocd.lifecycle import purge as purges
+from ocd.lifecycle import reread as rereading
+from ocd.lifecycle import rotate as rotation
 from ocd.lifecycle import verify as verification
+from ocd.lifecycle.rotation_policy import Keep
 from tasks.job import Door, job
+
+SUNDAY = 6
 
 
 def _with_retention() -> tuple[str, ...]:
@@ -27,7 +35,7 @@ def backup(door: Door) -> backups.BackupReport:
         door.conn,
         run=door.run,
         store=door.store,
-        keeper=door.keeper,
+        keeper=replace(door.keeper, keep=_backup_life(door.settings)),
         keys=door.settings.signing_keys(),
     )
 
@@ -42,6 +50,53 @@ def verify(door: Door) -> verification.VerifyReport:
         keeper=door.keeper,
         keys=door.settings.signing_keys(),
         scratch=_scratch(door),
+    )
+
+
+@job("lifecycle.rotate", queue="long", effect="fenced")
+def rotate(door: Door, *, dry_run: bool = False) -> rotation.RotationReport:
+    """Remove backups, archives and other files that are past their time, and orphans."""
+    wanted = rotation_of(door.settings)
+    if dry_run:
+        return rotation.plan(door.conn, store=door.store, rotation=wanted, now=door.now)
+    return rotation.rotate(door.conn, run=door.run, store=door.store, rotation=wanted, now=door.now)
+
+
+@job("lifecycle.reread", queue="restore", effect="idempotent", cadence=Weekdays((SUNDAY,), hour=6))
+def reread(door: Door) -> rereading.RereadReport:
+    """Read the backups and archives again that were not read for the longest time."""
+    return rereading.reread(
+        door.conn,
+        run=door.run,
+        store=door.store,
+        keys=door.settings.signing_keys(),
+        budget_bytes=door.settings.reread_gb * 1_000_000_000,
+        now=door.now,
+    )
+
+
+def rotation_of(settings: Settings) -> rotation.Rotation:
+    """Return how many backups the settings keep."""
+    return rotation.Rotation(
+        Keep(
+            settings.backup_keep_last,
+            settings.backup_keep_daily,
+            settings.backup_keep_weekly,
+            settings.backup_keep_monthly,
+        ),
+        timedelta(days=settings.backup_hold_days),
+    )
+
+
+def _backup_life(settings: Settings) -> timedelta:
+    """Return how long a backup may live at most: the longest that rotation keeps one, or any artifact."""
+    return timedelta(
+        days=max(
+            settings.artifact_days,
+            settings.backup_keep_daily,
+            7 * settings.backup_keep_weekly,
+            31 * settings.backup_keep_monthly,
+        )
     )
 
 

@@ -152,7 +152,7 @@ def store(tmp_path: Path) -> FolderStore:
     return FolderStore(tmp_path / "artifacts")
 
 
-KEYS = SigningKeys(("a key of the tests, long enough to sign",))
+KEYS = SigningKeys(("the-key-of-the-tests-0123456789abcdef",))
 
 
 @pytest.fixture

@@ -78,6 +78,12 @@ def upgrade() -> None:
           add constraint verification_level_check check (level between 0 and 4) not valid,
           add constraint verification_backup_id_fkey foreign key (backup_id) references ocd.artifact (id) not valid
     """)
+    # Until now a run had one backup, unless somebody forced a second; then nobody knows which was proved.
+    op.execute("""
+        update ocd.verification v set backup_id = a.id, level = case when v.is_equal then 4 else 0 end
+        from (select run_id, min(id) as id from ocd.artifact where kind = 'backup-manifest' group by run_id having count(*) = 1) a
+        where a.run_id = v.backup_run_id
+    """)
     op.execute("alter table ocd.verification validate constraint verification_level_check")
     op.execute("alter table ocd.verification validate constraint verification_backup_id_fkey")
     op.execute("create index verification_backup_id_idx on ocd.verification (backup_id)")

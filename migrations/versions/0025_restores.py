@@ -10,7 +10,7 @@ Locks: none that anybody waits for; the table is new, rights on sequences change
 from alembic import op
 
 revision = "0025"
-down_revision = "0018"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from ocd.core.errors import ConfigError, ContractBroken, StoreUnavailable
@@ -31,31 +33,57 @@ class BucketStore:
         from obstore.store import from_url
 
         self.url = url.rstrip("/")
-        options = {} if self.url.startswith("memory:") else _options(self.url, changes)
-        self._bucket = from_url(self.url, **options)
+        options: dict[str, Any] = {"retry_config": _RETRY, "client_options": _CLIENT} | changes
+        self._bucket = from_url(self.url, **({} if url.startswith("memory:") else options))
 
     def put(self, name: str, content: bytes, *, is_new: bool = False) -> Stored:
         """Write a small object whole; an existing one is replaced atomically, unless it `is_new`."""
-        import obstore
-        from obstore.exceptions import AlreadyExistsError, NotSupportedError
+        is_free = is_new and self.has_conditional_put
+        if is_new and not is_free and self.size(name) is not None:
+            # All that a bucket without conditional writes allows; our names hold the fence, so no two meet.
+            raise ContractBroken(f"{name}: exists already")
+        if not self._put(name, content, "create" if is_free else "overwrite"):
+            raise ContractBroken(f"{name}: exists already")
+        return Stored(name, hashlib.sha256(content).hexdigest(), len(content))
 
-        mode: Any = "create" if is_new else "overwrite"
+    def _put(self, name: str, content: bytes, mode: Any) -> bool:
+        """Write in one request; returns whether it was written: not where `create` met an object."""
+        import obstore
+        from obstore.exceptions import AlreadyExistsError
+
         with _told(name):
             try:
                 obstore.put(self._bucket, name, content, mode=mode, use_multipart=False)
-            except AlreadyExistsError as error:
-                raise ContractBroken(f"{name}: exists already") from error
-            except NotSupportedError:
-                self._put_unless_there(name, content)
-        return Stored(name, hashlib.sha256(content).hexdigest(), len(content))
+            except AlreadyExistsError:
+                return False
+        return True
 
-    def _put_unless_there(self, name: str, content: bytes) -> None:
-        """Look first: all that a bucket without conditional writes allows. Names hold the fence, so none meet."""
-        import obstore
+    @cached_property
+    def has_conditional_put(self) -> bool:
+        """Whether the bucket refuses to replace when asked: some refuse the question, some do not hear it."""
+        name = f"check/conditional-{secrets.token_hex(8)}"
+        self._put(
+            name, b"1", "overwrite"
+        )  # an outage shows here, so the next failure is the answer
+        try:
+            return not self._put(name, b"2", "create")
+        except StoreUnavailable:
+            return False
+        finally:
+            self.delete(name)
 
-        if self.size(name) is not None:
-            raise ContractBroken(f"{name}: exists already")
-        obstore.put(self._bucket, name, content, use_multipart=False)
+    def probe(self) -> str:
+        """Try what we need; returns in words what the bucket can do."""
+        name = f"check/probe-{secrets.token_hex(8)}"
+        try:
+            stored = self.put(name, b"ok")
+            found = b"".join(self.open(name))
+            if hashlib.sha256(found).hexdigest() != stored.sha256 or name not in self.list("check"):
+                raise StoreUnavailable("artifact bucket: it does not give back what it took")
+        finally:
+            self.delete(name)
+        how = "with" if self.has_conditional_put else "without (nothing depends on them)"
+        return f"takes files at {self.url}, {how} conditional writes"
 
     def create(self, name: str) -> BucketWriter:
         """Open a large object for writing; it exists only after `commit`."""
@@ -151,11 +179,11 @@ class BucketWriter:
         return Stored(self._name, self._hash.hexdigest(), self._size)
 
     def abort(self) -> None:
-        """Forget it."""
-
-
-def _options(url: str, changes: dict[str, Any]) -> dict[str, Any]:
-    return {"retry_config": _RETRY, "client_options": _CLIENT} | changes
+        """Cancel the upload, so that its parts cost nothing; a bucket that is away keeps them."""
+        if self._writer.closed():
+            return
+        with suppress(StoreUnavailable, ConfigError), _told(self._name):
+            self._writer.__exit__(StoreUnavailable, StoreUnavailable("aborted"), None)
 
 
 @contextmanager

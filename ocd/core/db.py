@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,9 @@ from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 
 from ocd.core.errors import ConfigError, OcdError, SourceUnavailable
 from ocd.core.statements import watch
+
+# It logs the errors that it ignores with their text, and that of a COPY quotes the row.
+logging.getLogger("psycopg").setLevel(logging.CRITICAL)
 
 #: A pooled connection that was used this recently is not asked whether it still stands.
 TRUST_S = 1.0

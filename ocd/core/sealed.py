@@ -84,6 +84,13 @@ class SealedStore:
         """Return where a person finds it."""
         return self._inner.describe(name)
 
+    def probe(self) -> str:
+        """Try what we need of the place; returns in words what it can do."""
+        reads = "read" if len(self._identities) > 1 else "not read"
+        return (
+            f"{self._inner.probe()}; rows encrypted for {len(self.sealed_for)} keys, {reads} here"
+        )
+
 
 def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
     if first:

@@ -96,6 +96,10 @@ class Store(Protocol):
         """Return where a person finds it."""
         ...
 
+    def probe(self) -> str:
+        """Try what we need of the place; returns in words what it can do."""
+        ...
+
 
 class Writer(Protocol):
     """A large object being written."""
@@ -216,6 +220,11 @@ class FolderStore:
     def describe(self, name: str) -> str:
         """Return the file's path."""
         return str(self.path(name))
+
+    def probe(self) -> str:
+        """Write and delete a small file; returns where."""
+        self.delete(self.put("check/write-test", b"ok").name)
+        return f"takes files at {self.root}"
 
 
 class FolderWriter:

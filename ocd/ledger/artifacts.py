@@ -33,7 +33,7 @@ class Keeper:
                 insert into ocd.artifact (run_id, source, kind, name, sha256, size_bytes, expires_at)
                 values (:run_id, :source, :kind, :name, :sha256, :size_bytes, :expires_at)
                 on conflict (name) do update set run_id = excluded.run_id, sha256 = excluded.sha256,
-                  size_bytes = excluded.size_bytes, expires_at = excluded.expires_at, removed_at = null
+                  size_bytes = excluded.size_bytes, expires_at = excluded.expires_at, removed_at = null, deleted_at = null, reread_at = null
             """),
             {
                 "run_id": self.run_id,

@@ -66,7 +66,7 @@ def workers(*, keep: bool = False) -> Iterator[None]:
 def _require_worker() -> None:
     if not _worker_answers(2.0):
         raise ConfigError(
-            "no worker answers; the run stays queued in the ledger until one is started: celery -A tasks.app worker -Q short,long,io,ml"
+            "no worker answers; the run stays queued in the ledger until one is started: celery -A tasks.app worker -Q short,long,io,ml,restore"
         )
 
 

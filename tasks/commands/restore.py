@@ -10,7 +10,6 @@ from sqlalchemy import Connection, text
 
 from ocd.core import scratch as servers
 from ocd.core.errors import ConfigError, PolicyRefused
-from ocd.core.store import open_store
 from ocd.datasets.registry import dataset as dataset_named
 from ocd.lifecycle import portions
 from ocd.lifecycle import restore as restoring
@@ -20,7 +19,7 @@ from tasks.attempt import run_here
 from tasks.commands.look import json_option
 from tasks.commands.order import chosen_window, told, who, workers
 from tasks.follow import follow
-from tasks.job import Job, job_named
+from tasks.job import Job, job_named, store_of
 from tasks.publish import place
 from tasks.render import as_json, console, plain_table, runs_table
 
@@ -66,7 +65,7 @@ def restore(
     condition = _condition(where, dataset)
     settings = runtime.settings(with_redis=False)
     with runtime.engine("cli", with_redis=False).connect() as conn:
-        folder = portions.find_folder(conn, open_store(settings.artifact_location()), backup)
+        folder = portions.find_folder(conn, store_of(settings), backup)
         database = _confirmed(conn, confirmed, dry_run) if into == LIVE else None
     wish = Wish(BACKUP, folder, dataset, condition, into, database)
     if not is_json:

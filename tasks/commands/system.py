@@ -23,12 +23,12 @@ from ocd.core.db import redacted, sqlalchemy_url
 from ocd.core.embedded import Servers, make_private
 from ocd.core.errors import ConfigError, OcdError, PolicyRefused
 from ocd.core.settings import Settings
-from ocd.core.store import open_store
 from ocd.ledger import notify
 from tasks import runtime
 from tasks.commands.audit import audit
 from tasks.commands.look import json_option
 from tasks.commands.slow import slow
+from tasks.job import store_of
 from tasks.render import as_json, console
 
 
@@ -160,6 +160,7 @@ def check(is_json: bool) -> int:
         look("database and schema", _check_database)
         look("redis", _check_redis)
         look("artifact store", _check_store)
+        look("signing key", _check_signing)
         look("ga4", _check_ga)
         look("notifications", _check_channels)
     if is_json:
@@ -193,10 +194,13 @@ def _check_redis() -> str:
 
 
 def _check_store() -> str:
-    store = open_store(runtime.settings().artifact_location())
-    stored = store.put("check/write-test", b"ok")
-    store.delete(stored.name)
-    return f"takes files at {store.describe('').rstrip('/')}"
+    return store_of(runtime.settings()).probe()
+
+
+def _check_signing() -> str:
+    keys = runtime.settings().signing_keys()
+    keys.sign(b"")
+    return f"{len(keys.keys)} keys, the first signs"
 
 
 def _check_ga() -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ocd.core.errors import ConfigError, StoreUnavailable
+from ocd.core.errors import ConfigError, ContractBroken, StoreUnavailable
 from ocd.core.store import FolderStore, open_store
 
 
@@ -59,6 +59,16 @@ def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path):
 def test_a_name_cannot_leave_the_store(store):
     with pytest.raises(ConfigError):
         store.put("../outside", b"x")
+
+
+def test_a_new_object_never_replaces_another(store):
+    store.put("a", b"first", is_new=True)
+
+    with pytest.raises(ContractBroken, match="exists already"):
+        store.put("a", b"second", is_new=True)
+
+    assert b"".join(store.open("a")) == b"first"
+    assert store.list("") == ["a"]
 
 
 def test_a_range_can_be_read(store):

@@ -17,6 +17,7 @@ from tests.crash.processes import Process
 
 QUICK = {
     "OCD_LEASE_S": "2",
+    "OCD_SIGNING_KEY": "the-key-of-the-crash-drills-0123456789",
     "OCD_RECONCILE_S": "1",
     "OCD_CANARY_S": "1",
     "OCD_RETRY_BACKOFF_S": "1",
@@ -66,7 +67,14 @@ class Stack(Ledger):
             name,
             [
                 *("worker", "-P", "prefork", "-c", str(children), "-n", f"{name}@%h", "-E"),
-                *("-Q", "short,long,io,ml", "--without-mingle", "--without-gossip", "-l", "INFO"),
+                *(
+                    "-Q",
+                    "short,long,io,ml,restore",
+                    "--without-mingle",
+                    "--without-gossip",
+                    "-l",
+                    "INFO",
+                ),
             ],
             clock_s,
             env,

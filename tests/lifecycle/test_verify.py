@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import psycopg
@@ -10,14 +11,14 @@ import pytest
 import zstandard
 from sqlalchemy import text
 
-from ocd.core.cluster import scratch_postgres
+from ocd.core.cluster import scratch_database, scratch_postgres
 from ocd.core.errors import ContractBroken, PolicyRefused
 from ocd.core.store import BLOCK
 from ocd.datasets.registry import DATASETS
 from ocd.lifecycle import copying
 from ocd.lifecycle.backup import backup
-from ocd.lifecycle.verify import verify
-from tests.conftest import KEYS
+from ocd.lifecycle.verify import EQUAL, verify
+from tests.conftest import KEYS, at
 from tests.factories.clock import NOW
 from tests.lifecycle.rows import add_approval, add_feedback, add_queries
 
@@ -225,3 +226,125 @@ def test_reading_back_is_bounded_however_well_rows_compress(store):
     writer.commit()
 
     assert max(len(block) for block in copying.read_back(store, "bomb")) <= 4 * BLOCK
+
+
+def changed(kept, change):
+    """Rewrite the manifest as somebody would who has the key, and the ledger's note of it."""
+    body = json.loads((kept / "manifest.json").read_text())["manifest"]
+    change(next(one for one in body["parts"] if one["dataset"] == "agent_queries"))
+    sign_anew(kept, body)
+
+
+def forget_a_policy(part):
+    part["structure"] = [one for one in part["structure"] if one["kind"] != "policy"]
+
+
+def loosen_a_check(part):
+    for one in part["structure"]:
+        one["definition"] = one["definition"].replace("CHECK", "CHECK (true) --")
+
+
+def switch_row_security_off(part):
+    for one in part["structure"]:
+        if one["kind"] == "row security":
+            one["definition"] = ""
+
+
+def add_a_column(part):
+    part["columns"] = {"ghost": "text"} | part["columns"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (forget_a_policy, "policy .* is not as it was"),
+        (loosen_a_check, "constraint .* is not as it was"),
+        (switch_row_security_off, "row security .* is not as it was"),
+        (lambda part: part.update(content_hash="1:2"), "content hash differs"),
+        (lambda part: part.update(rows=3), "the manifest says 3"),
+        (add_a_column, "does not restore"),
+    ],
+    ids=["policy", "constraint", "row security", "content", "rows", "columns"],
+)
+def test_what_comes_back_must_be_all_that_was_there(
+    conn, kept, start_run, check, store, change, words
+):
+    changed(kept, change)
+    content = (kept / "manifest.json").read_bytes()
+    conn.execute(
+        text("update ocd.artifact set sha256 = :sha256 where kind = 'backup-manifest'"),
+        {"sha256": copying.hashlib.sha256(content).hexdigest()},
+    )
+    conn.commit()
+
+    with pytest.raises(ContractBroken, match=words):
+        check(start_run("lifecycle.verify"))
+
+
+def test_what_only_the_source_had_is_made_again(conn, db, store, keeper_for, start_run, end, check):
+    """An index, a check and a policy that no migration made."""
+    with psycopg.connect(db.owner_url) as owner:
+        owner.execute("create index extra_idx on agent_feedback (conversation_id, created_at desc)")
+        owner.execute("alter table agent_feedback add constraint extra_check check (id > 0)")
+        owner.execute(
+            "create policy extra on agent_feedback for select to ocd_reader using (annotator is null)"
+        )
+    add_feedback(conn, created_at=NOW, safe_to_send=True)
+    run = start_run("lifecycle.backup")
+    backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
+    end(run)
+
+    report = check(start_run("lifecycle.verify"))
+
+    assert report.level == EQUAL
+
+
+def test_a_sequence_comes_back_where_it_stood(conn, db, store, keeper_for, start_run, end, check):
+    """Numbers that were given and deleted must not be given again."""
+    add_queries(conn, 5, created_at=NOW)
+    with psycopg.connect(db.owner_url) as owner:
+        owner.execute("delete from agent_queries")
+    run = start_run("lifecycle.backup")
+    backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
+    end(run)
+
+    @contextmanager
+    def watched():
+        with scratch_postgres() as url:
+            yield url
+            with psycopg.connect(url) as restored:
+                seen.append(
+                    restored.execute(
+                        "insert into agent_queries (query, result, conversation_id, agent) values ('q', '1', 'c', 'a') returning id"
+                    ).fetchone()
+                )
+
+    seen: list = []
+    report = check(start_run("lifecycle.verify"), watched)
+
+    assert (report.level, seen) == (EQUAL, [(6,)])
+
+
+def test_how_long_a_restore_takes_is_kept(conn, kept, start_run, check):
+    report = check(start_run("lifecycle.verify"))
+
+    took = conn.execute(text("select min(level), sum(restore_ms) from ocd.verification")).one()
+    assert report.restore_s > 0
+    assert took == (EQUAL, sum(round(one.restore_s * 1000) for one in report.compared))
+
+
+def test_a_scratch_database_does_where_no_binaries_are(conn, db, server, kept, start_run, check):
+    made = []
+
+    @contextmanager
+    def scratch_of_a_server():
+        with scratch_database(at(server, user="ocd_owner", password="owner")) as url:
+            made.append(url)
+            yield url
+
+    report = check(start_run("lifecycle.verify"), scratch_of_a_server)
+
+    assert report.level == EQUAL
+    with psycopg.connect(server) as admin:
+        names = admin.execute("select datname from pg_database where datname like 'ocd_scratch%'")
+        assert names.fetchall() == []
