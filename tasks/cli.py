@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scratch": ("restore", "Look after the servers that a restore leaves up: list, drop."),
     "erase": ("erase", "Answer people who ask to be forgotten: request, run, list."),
     "backups": ("backups", "List backups: how well proved, why each stays; show one."),
+    "purge": ("purge", "Look at what a purge would delete, and why."),
+    "policy": ("policy", "Keep rows longer than their rules say: list, set, unset."),
     "hold": ("legal", "Keep rows from every purge: place, release, list."),
     "resume": ("hold", "Let beat order again."),
     "seed": ("system", "Fill the embedded database with sample data."),

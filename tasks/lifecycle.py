@@ -6,8 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 
+from ocd.core.clock import utc_now
 from ocd.core.cluster import scratch_database, scratch_postgres
-from ocd.core.errors import PolicyRefused
+from ocd.core.db import now_of
+from ocd.core.errors import ConfigError, PolicyRefused
 from ocd.core.settings import Settings
 from ocd.datasets.facts import Dataset
 from ocd.datasets.registry import DATASETS
@@ -18,6 +20,7 @@ from ocd.lifecycle import purge as purges
 from ocd.lifecycle import reread as rereading
 from ocd.lifecycle import rotate as rotation
 from ocd.lifecycle import verify as verification
+from ocd.lifecycle.policy import Limits
 from ocd.lifecycle.rotation_policy import Keep
 from tasks.job import Door, job
 
@@ -112,16 +115,41 @@ def _scratch(door: Door) -> verification.Scratch:
     subject=("dataset",),
     expand={"dataset": _with_retention},
 )
-def purge(door: Door, dataset: str = "all", *, dry_run: bool = False) -> purges.PurgeReport:
-    """Delete rows past retention into a sealed archive, after a verified backup."""
+def purge(
+    door: Door, dataset: str = "all", days: int = 0, *, dry_run: bool = False
+) -> purges.PurgeReport:
+    """Delete rows past retention into a sealed archive, after a verified backup.
+
+    `days` counts in place of the shortest period, 0 for what policy says; fewer need an approval.
+    """
     facts = dataset_named(dataset)
-    trust = timedelta(hours=door.settings.backup_trust_hours)
+    terms = purge_terms(door.settings, days, skew=utc_now() - now_of(door.conn))
     if dry_run:
-        return purges.plan(door.conn, facts, now=door.now, window=door.run.window, trust=trust)
-    return _purge(door, facts, trust)
+        return purges.plan(door.conn, facts, now=door.now, window=door.run.window, terms=terms)
+    return _purge(door, facts, terms)
 
 
-def _purge(door: Door, facts: Dataset, trust: timedelta) -> purges.PurgeReport:
+def purge_terms(
+    settings: Settings, days: int = 0, *, skew: timedelta = timedelta()
+) -> purges.Terms:
+    """Return what the settings and an order say of a purge; raises ConfigError for days that are none."""
+    if days < 0:
+        raise ConfigError("--days: a number of days, or 0 for what policy says")
+    return purges.Terms(
+        trust=timedelta(hours=settings.backup_trust_hours),
+        limits=Limits(
+            settings.purge_max_share_percent,
+            settings.purge_max_rows,
+            settings.purge_max_jump_days,
+        ),
+        days=days or None,
+        clock_skew=skew,
+        batch_rows=settings.purge_batch_rows,
+        budget=timedelta(minutes=settings.purge_minutes),
+    )
+
+
+def _purge(door: Door, facts: Dataset, terms: purges.Terms) -> purges.PurgeReport:
     """Pass the plumbing on, where deleting is switched on."""
     if not door.settings.purge_enabled:
         raise PolicyRefused(
@@ -134,6 +162,5 @@ def _purge(door: Door, facts: Dataset, trust: timedelta) -> purges.PurgeReport:
         store=door.store,
         keeper=door.keeper,
         now=door.now,
-        trust=trust,
-        batch_rows=door.settings.purge_batch_rows,
+        terms=terms,
     )

@@ -8,7 +8,7 @@ Locks: exclusive, for an instant, on two ledger tables (columns without a defaul
 from alembic import op
 
 revision = "0018"
-down_revision = "0015"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 

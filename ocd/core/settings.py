@@ -100,7 +100,17 @@ class Settings:
         False, "Whether lifecycle.purge may delete. Always on for the embedded database."
     )
     purge_batch_rows: int = _setting(
-        5000, "Rows per purge batch at the start; adapted to about 100 ms a batch."
+        5000, "Rows per purge batch at the start; adapted to about 40 ms a batch."
+    )
+    purge_minutes: int = _setting(
+        120, "Minutes that a purge of one table may take; the next night goes on with the rest."
+    )
+    purge_max_share_percent: int = _setting(
+        20, "Share of a table above which a purge needs an approval."
+    )
+    purge_max_rows: int = _setting(1_000_000, "Rows above which a purge needs an approval.")
+    purge_max_jump_days: int = _setting(
+        14, "Days that a cutoff may move since the last purge without an approval."
     )
     backup_trust_hours: int = _setting(
         26, "Age at which a verified backup no longer allows a purge."
@@ -244,6 +254,10 @@ class Settings:
             "artifact_days",
             "worker_concurrency",
             "purge_batch_rows",
+            "purge_minutes",
+            "purge_max_share_percent",
+            "purge_max_rows",
+            "purge_max_jump_days",
             "backup_trust_hours",
             "backup_keep_last",
             "backup_hold_days",

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Connection,
-    Text,
-    any_,
-    cast,
-    column,
-    func,
-    literal,
-    not_,
-    select,
-    table,
-    text,
-)
+from sqlalchemy import Connection, column, func, select, table, text
 
 from ocd.database.findings import Scene
 from ocd.datasets.facts import Dataset
 from ocd.datasets.registry import DATASETS
-from ocd.ledger import holds
+from ocd.ledger import holds, retention
 
 
 def overdue(scene: Scene) -> Iterator[tuple[str, str]]:
@@ -38,26 +24,18 @@ def overdue(scene: Scene) -> Iterator[tuple[str, str]]:
 def _count(conn: Connection, dataset: Dataset, scene: Scene) -> int:
     """Count what each rule should have taken; the first rule that matches a row decides about it."""
     source = table(dataset.relation, schema=dataset.schema)
-    held = holds.held(conn, dataset.name)
-    if held.is_whole:
-        return 0
+    longer = retention.lengthened(conn, dataset.name)
+    free = text(holds.free(dataset).as_string())
     total, earlier = 0, ["false"]
     for rule in dataset.retention.rules if dataset.retention else ():
         if rule.keep is not None:
+            keep = max(rule.keep, longer.get(rule.name, rule.keep))
             query = (
                 select(func.count())
                 .select_from(source)
-                .where(text(f"({rule.where or 'true'}) and not ({' or '.join(earlier)})"))
-                .where(column(rule.since) < scene.now - rule.keep - scene.limits.overdue_after)
+                .where(text(f"({rule.where or 'true'}) and not ({' or '.join(earlier)})"), free)
+                .where(column(rule.since) < scene.now - keep - scene.limits.overdue_after)
             )
-            if held.conversations:
-                query = query.where(_is_free(held.conversations))
             total += conn.execute(query).scalar_one()
         earlier.append(f"({rule.where or 'true'})")
     return total
-
-
-def _is_free(conversations: tuple[str, ...]) -> ColumnElement[bool]:
-    """True for rows of no conversation that is held."""
-    names = literal(list(conversations), ARRAY(Text))
-    return not_(func.coalesce(cast(column("conversation_id"), Text) == any_(names), False))

@@ -20,17 +20,16 @@ from ocd.core.errors import ContractBroken, PolicyRefused
 from ocd.core.signing import SigningKeys
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
-from ocd.datasets.subjects import TRACED, Kind, Subject
+from ocd.datasets.subjects import CUSTOMER_PREFIX, TRACED, Kind, Subject
 from ocd.ledger import holds
 from ocd.ledger.artifacts import Keeper
-from ocd.ledger.holds import Held
 from ocd.ledger.run import Run
 from ocd.lifecycle import (
-    archives,
     copying,
     deadlines,
     erasures,
     portions,
+    rewriting,
     search,
     tombstones,
     traced,
@@ -164,7 +163,7 @@ def erase(
     _erase_archives(conn, store, subjects, request, run, keeper)
     found = Found(
         tables,
-        archives.removed_by(conn, number),
+        rewriting.removed_by(conn, number),
         search.in_backups(conn, store, keys, subjects, run),
         {one.name: one.erase(subjects) for one in erasers},
     )
@@ -175,21 +174,34 @@ def _require_no_hold(
     conn: Connection, store: Store, subjects: tuple[Subject, ...], run: Run
 ) -> None:
     """Raise PolicyRefused naming the tables in which a legal hold covers a row of a subject."""
-    stopped = []
-    for dataset in TRACED:
-        held = holds.held(conn, dataset.name)
-        conn.rollback()
-        if _names_one(held, subjects) or (
-            held.is_whole and search.has_rows(conn, store, dataset, subjects, run)
-        ):
-            stopped.append(dataset.name)
+    stopped = [
+        dataset.name
+        for dataset in TRACED
+        if search.held_rows(conn, dataset, subjects)
+        or _covers_archived(conn, store, dataset, subjects, run)
+    ]
     if stopped:
         raise _held(stopped)
 
 
-def _names_one(held: Held, subjects: tuple[Subject, ...]) -> bool:
-    named = set(held.conversations)
-    return any(one.kind is Kind.CONVERSATION and one.id in named for one in subjects)
+def _covers_archived(
+    conn: Connection, store: Store, dataset: Dataset, subjects: tuple[Subject, ...], run: Run
+) -> bool:
+    """Whether an open hold names a subject, or may cover rows of theirs that a purge archived."""
+    ids = {
+        kind: {one.id for one in subjects if one.kind is kind}
+        for kind in (Kind.CONVERSATION, Kind.CUSTOMER)
+    }
+    held = [holds.of_row(row) for row in holds.holds(conn, dataset=dataset.name)]
+    conn.rollback()
+    if any(
+        one.conversation_id in ids[Kind.CONVERSATION]
+        or (one.customer_id or "").removeprefix(CUSTOMER_PREFIX) in ids[Kind.CUSTOMER]
+        for one in held
+    ):
+        return True
+    is_open = any(one.conversation_id is None and one.customer_id is None for one in held)
+    return is_open and search.has_archived(conn, store, dataset, subjects, run)
 
 
 def _held(names: list[str]) -> PolicyRefused:
@@ -206,13 +218,20 @@ def _erase_rows(
     run: Run,
     tables: dict[str, int],
 ) -> None:
-    """Delete a table's rows of the subjects, a batch at a time, until there is none."""
+    """Delete a table's rows of the subjects, a batch at a time, until there is none.
+
+    Rows that a hold covers at that very moment stay; raises PolicyRefused where there are any.
+    """
     condition, values = traced.condition(dataset, subjects)
-    key = sql.Identifier(dataset.key)
     query = sql.SQL(
-        "delete from {table} where {key} in (select {key} from {table} where {condition} order by {key} limit {rows})"
+        "delete from {table} where {key} in"
+        " (select {key} from {table} where {condition} and {free} order by {key} limit {rows})"
     ).format(
-        table=copying.table_of(dataset), key=key, condition=condition, rows=sql.Literal(BATCH_ROWS)
+        table=copying.table_of(dataset),
+        key=sql.Identifier(dataset.key),
+        condition=condition,
+        free=holds.free(dataset),
+        rows=sql.Literal(BATCH_ROWS),
     )
     rows = -1
     while rows:
@@ -220,13 +239,12 @@ def _erase_rows(
             conn.execute(text("set local row_security = off"))
             conn.execute(text("set local lock_timeout = '10s'"))
             rows = copying.cursor_of(conn).execute(query, values).rowcount
-            held = holds.held(conn, dataset.name)
-            if rows and (held.is_whole or _names_one(held, subjects)):
-                raise _held([dataset.name])
             if rows:
                 tables[dataset.name] = tables.get(dataset.name, 0) + rows
             batch.checkpoint = {"tables": tables}
             batch.progress(sum(tables.values()), None, f"rows of {dataset.name} erased")
+    if search.held_rows(conn, dataset, subjects):
+        raise _held([dataset.name])
 
 
 def _mark_erased(conn: Connection, number: int) -> None:
@@ -254,10 +272,10 @@ def _erase_archives(
     run: Run,
     keeper: Keeper,
 ) -> None:
-    archives.remove_replaced(conn, store)
+    rewriting.remove_replaced(conn, store)
     for dataset in TRACED:
         for portion in portions.archives(conn, store, dataset=dataset.name):
-            archives.rewrite(
+            rewriting.rewrite(
                 conn,
                 portion,
                 subjects,
@@ -292,7 +310,7 @@ def _finish(
     gone_by = deadlines.backups_gone_by(request.clock, now=now) if found.backups else None
     report = _report(request, subjects, found, gone_by, is_dry=False)
     with run.batch(conn):
-        archives.shorten(conn, found.backups, by=gone_by or now)
+        rewriting.shorten(conn, found.backups, by=gone_by or now)
         _forget_in_holds(conn, subjects)
         receipt = _receipt(conn, request, subjects, found, key, report)
         # The instant makes it the only one, also where numbers began anew after a disaster.
@@ -315,10 +333,22 @@ def _forget_in_holds(conn: Connection, subjects: tuple[Subject, ...]) -> None:
     """Take the ids out of released holds: they named the conversation while it was held."""
     conn.execute(
         text("""
-            update ocd.legal_hold set conversation_id = :erased
-            where released_at is not null and conversation_id = any(:ids)
+            update ocd.legal_hold set
+              conversation_id = case when conversation_id = any(:conversations) then :erased else conversation_id end,
+              customer_id = case when customer_id = any(:customers) then :erased else customer_id end
+            where released_at is not null
+              and (conversation_id = any(:conversations) or customer_id = any(:customers))
         """),
-        {"erased": ERASED, "ids": [one.id for one in subjects if one.kind is Kind.CONVERSATION]},
+        {
+            "erased": ERASED,
+            "conversations": [one.id for one in subjects if one.kind is Kind.CONVERSATION],
+            "customers": [
+                prefix + one.id
+                for one in subjects
+                if one.kind is Kind.CUSTOMER
+                for prefix in ("", CUSTOMER_PREFIX)
+            ],
+        },
     )
 
 

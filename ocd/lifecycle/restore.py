@@ -21,8 +21,10 @@ from ocd.core.db import sqlalchemy_url
 from ocd.core.errors import ConfigError, ContractBroken, PolicyRefused
 from ocd.core.signing import SigningKeys
 from ocd.core.store import Store
+from ocd.datasets.facts import Dataset
 from ocd.datasets.registry import dataset as dataset_named
 from ocd.ledger import holds
+from ocd.ledger.holds import Held
 from ocd.ledger.run import Batch, Run
 from ocd.lifecycle import loading, portions, returning, tombstones
 from ocd.lifecycle.loading import Loaded
@@ -289,7 +291,7 @@ def unpurge(
     """Bring back what a purge run took, as request `number` asks; commits batch by batch.
 
     The rows are past retention still, so the next purge would take them again: unless the request says
-    otherwise, a hold on their table keeps them until somebody releases it.
+    otherwise, a hold keeps their span of time until somebody releases it.
     """
     started = time.monotonic()
     wanted = wish_of(conn, number, PURGE)
@@ -300,7 +302,7 @@ def unpurge(
             f"run {wanted.name} left no archive that is still kept: it deleted nothing, or its archive expired"
         )
     dataset = chosen[0].dataset
-    hold = _hold(conn, run, wanted, dataset.name) if wanted.is_held else None
+    hold = _hold(conn, run, wanted, dataset) if wanted.is_held and not run.is_dry else None
     choice = Choice(wanted.condition, tombstones.standing(conn, store, key))
     place = Place(conn, lambda: run.batch(conn), run.is_dry)
     found = Returned(dataset.name)
@@ -308,6 +310,7 @@ def unpurge(
         found += one
     with run.batch(conn):
         finish(conn, number)
+        hold = _narrowed(conn, run, wanted, hold, found) if hold else None
     log.info("unpurged", extra={"request": number, "rows": found.inserted})
     return RestoreReport(
         f"purge run {wanted.name}",
@@ -319,18 +322,42 @@ def unpurge(
     )
 
 
-def _hold(conn: Connection, run: Run, wanted: Wish, dataset: str) -> int | None:
-    """Hold the table before the first row comes back: a purge at work stops at its next batch."""
-    if run.is_dry:
-        return None
+def _hold(conn: Connection, run: Run, wanted: Wish, dataset: Dataset) -> int:
+    """Hold the table before the first row comes back: a purge at work leaves it from its next batch on."""
     with run.batch(conn):
-        return holds.place(
-            conn,
-            dataset,
-            None,
-            reason=f"rows that purge run {wanted.name} took were brought back by run {run.id}",
-            placed_by=f"run {run.id}",
-        )
+        return _place(conn, run, wanted, dataset, Held())
+
+
+def _narrowed(conn: Connection, run: Run, wanted: Wish, hold: int, found: Returned) -> int | None:
+    """Hold the span of time of what came back, and let the rest of the table go. The caller commits.
+
+    Returns the hold that keeps the rows, None where none came back; somebody else's stays as it is.
+    """
+    if not _is_ours(conn, run, hold):
+        return hold
+    holds.release(conn, hold, released_by=_name(run))
+    if found.oldest is None or found.newest is None:
+        return None
+    span = Held(held_from=found.oldest, held_until=found.newest + timedelta(microseconds=1))
+    return _place(conn, run, wanted, dataset_named(found.dataset), span)
+
+
+def _place(conn: Connection, run: Run, wanted: Wish, dataset: Dataset, held: Held) -> int:
+    reason = f"rows that purge run {wanted.name} took were brought back by run {run.id}"
+    return holds.place(conn, dataset, held, reason=reason, placed_by=_name(run))
+
+
+def _is_ours(conn: Connection, run: Run, hold: int) -> bool:
+    return bool(
+        conn.execute(
+            text("select placed_by = :name from ocd.legal_hold where id = :id"),
+            {"id": hold, "name": _name(run)},
+        ).scalar()
+    )
+
+
+def _name(run: Run) -> str:
+    return f"run {run.id}"
 
 
 def purged_dataset(conn: Connection, run_id: int) -> str:

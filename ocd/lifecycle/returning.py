@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from psycopg import errors as pg
 from psycopg import sql
@@ -45,6 +46,8 @@ class Returned:
     orphans: int = 0  # refer to a row that is not there
     erased: int = 0  # of somebody who was erased
     conflict_keys: tuple[int, ...] = ()
+    oldest: datetime | None = None  # event time of what was looked at
+    newest: datetime | None = None
 
     def __add__(self, other: Returned) -> Returned:
         """Return both together."""
@@ -57,6 +60,8 @@ class Returned:
             self.orphans + other.orphans,
             self.erased + other.erased,
             (self.conflict_keys + other.conflict_keys)[:SHOWN_KEYS],
+            min(filter(None, (self.oldest, other.oldest)), default=None),
+            max(filter(None, (self.newest, other.newest)), default=None),
         )
 
 
@@ -283,7 +288,23 @@ def _insert(place: Place, portion: Portion, choice: Choice, keys: list[int]) -> 
         _promise(conn, portion, [*inserted, *promised])
     else:
         trial.commit()
-    return found
+    oldest, newest = _span(conn, portion, keys)
+    return replace(found, oldest=oldest, newest=newest)
+
+
+def _span(
+    conn: Connection, portion: Portion, keys: list[int]
+) -> tuple[datetime | None, datetime | None]:
+    """Return the event time of the oldest and the newest of these staged rows."""
+    query = sql.SQL(
+        "select min({at}), max({at}) from pg_temp.{stage} where {key} = any(%(keys)s)"
+    ).format(
+        at=sql.Identifier(portion.dataset.event_time),
+        stage=_STAGE,
+        key=sql.Identifier(portion.dataset.key),
+    )
+    row = copying.cursor_of(conn).execute(query, {"keys": keys}).fetchone()
+    return (row[0], row[1]) if row else (None, None)
 
 
 def _promise(conn: Connection, portion: Portion, keys: list[int]) -> None:

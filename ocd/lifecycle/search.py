@@ -12,10 +12,13 @@ from ocd.core.signing import SigningKeys
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
 from ocd.datasets.subjects import RELATED, TRACED, Subject, Trace, id_in, traces
+from ocd.ledger import holds
 from ocd.ledger.run import Run
-from ocd.lifecycle import archives, copying, portions, traced
+from ocd.lifecycle import copying, portions, rewriting, traced
 from ocd.lifecycle.manifest import Manifest
 from ocd.lifecycle.portions import Portion
+
+_EVERY = sql.SQL("true")
 
 
 def with_related(
@@ -46,7 +49,7 @@ def _related(
     values = _in_table(conn, dataset, trace.column, subjects)
     for portion in copies:
         place = list(portion.columns).index(trace.column)
-        rows = archives.sieve_for(portion, subjects).matching(portion.read())
+        rows = rewriting.sieve_for(portion, subjects).matching(portion.read())
         values |= {traced.value_of(row.split(b"\t")[place]) for row in rows}
     return {Subject(trace.kind, id_in(trace, value)) for value in values if value is not None}
 
@@ -118,20 +121,29 @@ def in_backups(
     return found
 
 
-def has_rows(
+def has_archived(
     conn: Connection, store: Store, dataset: Dataset, subjects: tuple[Subject, ...], run: Run
 ) -> bool:
-    """Whether a table or its archives hold a row of the subjects."""
-    return bool(
-        _count_rows(conn, dataset, subjects)
-        or _count(portions.archives(conn, store, dataset=dataset.name), subjects, run)
-    )
+    """Whether the archives of a dataset hold a row of the subjects."""
+    return bool(_count(portions.archives(conn, store, dataset=dataset.name), subjects, run))
 
 
-def _count_rows(conn: Connection, dataset: Dataset, subjects: tuple[Subject, ...]) -> int:
+def held_rows(conn: Connection, dataset: Dataset, subjects: tuple[Subject, ...]) -> int:
+    """Return how many of the subjects' rows in a table a legal hold covers."""
+    return _count_rows(conn, dataset, subjects, sql.SQL("not {}").format(holds.free(dataset)))
+
+
+def _count_rows(
+    conn: Connection,
+    dataset: Dataset,
+    subjects: tuple[Subject, ...],
+    which: sql.Composable = _EVERY,
+) -> int:
     condition, values = traced.condition(dataset, subjects)
     _begin(conn)
-    query = sql.SQL("select count(*) from {} where {}").format(copying.table_of(dataset), condition)
+    query = sql.SQL("select count(*) from {} where {} and {}").format(
+        copying.table_of(dataset), condition, which
+    )
     row = copying.cursor_of(conn).execute(query, values).fetchone()
     conn.rollback()
     return int(row[0]) if row else 0
@@ -140,7 +152,7 @@ def _count_rows(conn: Connection, dataset: Dataset, subjects: tuple[Subject, ...
 def _count(copies: Iterable[Portion], subjects: tuple[Subject, ...], run: Run) -> int:
     total = 0
     for portion in copies:
-        total += archives.count(portion, subjects)
+        total += rewriting.count(portion, subjects)
         run.progress(total, None, f"rows found in copies of {portion.dataset.name}")
     return total
 

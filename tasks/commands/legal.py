@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 import click
 
 from ocd.core.errors import ConfigError
+from ocd.datasets.facts import Dataset
+from ocd.datasets.registry import DATASETS
 from ocd.datasets.registry import dataset as dataset_named
 from ocd.ledger import holds
+from ocd.ledger.holds import Held
 from tasks import runtime
 from tasks.commands.look import json_option
 from tasks.commands.order import who
 from tasks.render import as_json
+
+DAY = click.DateTime(["%Y-%m-%d"])
 
 
 @click.group(epilog='Example: ocd hold place agent_queries --conversation 1042 --reason "case 7"')
@@ -20,18 +28,56 @@ def hold() -> None:
 
 @hold.command(epilog='Example: ocd hold place agent_queries --conversation 1042 --reason "case 7"')
 @click.argument("dataset")
-@click.option("--conversation", help="Only rows of this conversation. Default: every row.")
+@click.option("--conversation", help="Only rows of this conversation.")
+@click.option("--customer", help="Only rows of this customer.")
+@click.option("--from", "held_from", type=DAY, help="Only rows of this day (UTC) or later.")
+@click.option("--until", "held_until", type=DAY, help="Only rows before this day (UTC).")
 @click.option("--reason", required=True, help="Why, for whoever finds it.")
 @json_option
-def place(dataset: str, conversation: str | None, reason: str, is_json: bool) -> None:
-    """Hold a dataset, or the rows of one conversation in it."""
-    facts = dataset_named(dataset)
-    if conversation and not any(one.name == "conversation_id" for one in facts.columns):
-        raise ConfigError(f"{dataset} knows no conversations; hold it whole")
+def place(dataset: str, reason: str, is_json: bool, **which: Any) -> None:
+    """Hold rows of a dataset: those that fit every option, without any every row.
+
+    DATASET may be `all` for every table that knows the conversation or customer.
+    """
+    held = _held(**which)
     with runtime.engine("cli", with_redis=False).begin() as conn:
-        number = holds.place(conn, dataset, conversation, reason=reason, placed_by=who())
-    what = f"conversation {conversation} in {dataset}" if conversation else f"all of {dataset}"
-    as_json({"hold": number}) if is_json else click.echo(f"hold {number}: {what} is kept")
+        placed = {
+            facts.name: holds.place(conn, facts, held, reason=reason, placed_by=who())
+            for facts in _chosen(dataset, held)
+        }
+    if is_json:
+        as_json([{"hold": number, "dataset": name} for name, number in placed.items()])
+        return
+    for name, number in placed.items():
+        click.echo(f"hold {number}: {held} of {name} is kept")
+
+
+def _held(
+    conversation: str | None,
+    customer: str | None,
+    held_from: datetime | None,
+    held_until: datetime | None,
+) -> Held:
+    start, end = (at and at.replace(tzinfo=UTC) for at in (held_from, held_until))
+    if start and end and start >= end:
+        raise ConfigError("--until: must be later than --from")
+    return Held(conversation, customer, start, end)
+
+
+def _chosen(name: str, held: Held) -> list[Dataset]:
+    if name != "all":
+        return [dataset_named(name)]
+    named = [
+        names
+        for value, names in (
+            (held.conversation_id, holds.CONVERSATION),
+            (held.customer_id, holds.CUSTOMER),
+        )
+        if value
+    ]
+    if not named:
+        raise ConfigError("all: name a conversation or a customer, or hold tables one by one")
+    return [one for one in DATASETS if all(holds.column_of(one, names) for names in named)]
 
 
 @hold.command(epilog="Example: ocd hold release 3")
@@ -54,7 +100,7 @@ def list_holds(with_released: bool, is_json: bool) -> None:
         as_json(found)
         return
     for one in found:
-        what = one["conversation_id"] or "every row"
+        what = holds.of_row(one)
         ended = f", released {one['released_at']:%Y-%m-%d}" if one["released_at"] else ""
         click.echo(
             f"{one['id']}  {one['dataset']}  {what}  since {one['placed_at']:%Y-%m-%d} "

@@ -135,7 +135,7 @@ MUTANTS = (
     ),
     Mutant(
         "A9", "the verified copy is not looked at",
-        "ocd/lifecycle/purge.py", "    if digest.hexdigest() != row.sha256:\n", "    if not digest:\n",
+        "ocd/lifecycle/trust.py", "    if digest.hexdigest() != row.sha256:\n", "    if not digest:\n",
         "test_a09_no_purge_without_backup.py::test_a9_a_purge_is_refused_where_the_backup_cannot_be_trusted[corrupted]",
     ),
     Mutant(

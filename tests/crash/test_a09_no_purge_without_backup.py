@@ -39,7 +39,12 @@ def add_old_rows(stack) -> None:
 
 
 def start_worker(stack) -> None:
-    stack.worker(OCD_PURGE_ENABLED="true", OCD_LEASE_S="10", OCD_RECONCILE_S="60")
+    stack.worker(
+        OCD_PURGE_ENABLED="true",
+        OCD_PURGE_MAX_SHARE_PERCENT="100",
+        OCD_LEASE_S="10",
+        OCD_RECONCILE_S="60",
+    )
 
 
 @pytest.fixture

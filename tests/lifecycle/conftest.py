@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import psycopg
 import pytest
@@ -16,15 +16,21 @@ from ocd.datasets.agents import AGENT_QUERIES
 from ocd.datasets.registry import DATASETS
 from ocd.ledger import claims
 from ocd.ledger.claims import Ending
+from ocd.ledger.evidence import Report, to_evidence
 from ocd.ledger.run import Run
 from ocd.ledger.states import State
 from ocd.lifecycle import backup as backups
 from ocd.lifecycle import deadlines, erase, erasures, purge, restore
+from ocd.lifecycle.policy import Limits
+from ocd.lifecycle.purge import Terms
 from tests.conftest import KEYS, at
 from tests.factories.clock import NOW
 
 _numbers = itertools.count()
 ERASURE_KEY = "a key of the tests, long enough to hash"
+
+#: Small batches, and no limit that tables of a few rows would pass.
+TERMS = Terms(batch_rows=500, limits=Limits(share_percent=100, jump_days=9999))
 
 
 @pytest.fixture
@@ -48,14 +54,13 @@ def scratch(server: str) -> Callable[[], AbstractContextManager[str]]:
 
 
 @pytest.fixture
-def end(db) -> Callable[[Run], None]:
+def end(db) -> Callable[..., None]:
     """End a run as done, as the task layer does."""
 
-    def finish(run: Run) -> None:
+    def finish(run: Run, report: Report | None = None) -> None:
+        evidence = to_evidence(report) if report else {"type": "T", "version": 1}
         with db.engine.begin() as conn:
-            claims.finish(
-                conn, run, Ending(State.DONE, "done", rows=0, evidence={"type": "T", "version": 1})
-            )
+            claims.finish(conn, run, Ending(State.DONE, "done", rows=0, evidence=evidence))
 
     return finish
 
@@ -112,19 +117,12 @@ def prove(conn: Connection, start_run, store, keeper_for) -> Callable[..., None]
 def delete(conn, store, keeper_for, start_run, end):
     """Purge in a run of its own, ended as done; returns the report."""
 
-    def deed(dataset=AGENT_QUERIES, *, run=None):
+    def deed(dataset=AGENT_QUERIES, *, run=None, terms=TERMS):
         run = run or start_run("lifecycle.purge", subject={"dataset": dataset.name})
         report = purge.purge(
-            conn,
-            dataset,
-            run=run,
-            store=store,
-            keeper=keeper_for(run),
-            now=NOW,
-            trust=timedelta(hours=26),
-            batch_rows=500,
+            conn, dataset, run=run, store=store, keeper=keeper_for(run), now=NOW, terms=terms
         )
-        end(run)
+        end(run, report)
         return report
 
     return deed

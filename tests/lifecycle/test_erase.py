@@ -11,9 +11,12 @@ from sqlalchemy import text
 
 from ocd.core.errors import ConfigError, ContractBroken, PolicyRefused
 from ocd.core.store import FolderStore
+from ocd.datasets.agents import AGENT_FEEDBACK
+from ocd.datasets.mirrors import SHOPIFY_ORDERS
 from ocd.datasets.subjects import TRACED, Kind
 from ocd.ledger import holds
 from ocd.ledger.evidence import to_evidence
+from ocd.ledger.holds import Held
 from ocd.lifecycle import copying, erase, erasures, tombstones
 from ocd.lifecycle.restore import BACKUP, PURGE
 from tests.factories.agents import make_approval, make_feedback, make_query
@@ -322,7 +325,7 @@ def test_a_legal_hold_stops_everything_before_the_first_row(
     prove()
     delete()
     number = ask(*SAID)
-    holds.place(conn, "agent_feedback", conversation, reason="case 7", placed_by="mara")
+    holds.place(conn, AGENT_FEEDBACK, Held(conversation), reason="case 7", placed_by="mara")
     conn.commit()
     before = {one.name: ids(conn, one.table) for one in TRACED}, store.list("archives")
 
@@ -336,7 +339,7 @@ def test_a_legal_hold_stops_everything_before_the_first_row(
 
 def test_a_released_hold_lets_it_go_on_and_forgets_the_id(conn, db, person, ask, forget):
     number = ask(*SAID)
-    hold = holds.place(conn, "agent_feedback", TALK, reason="case 7", placed_by="mara")
+    hold = holds.place(conn, AGENT_FEEDBACK, Held(TALK), reason="case 7", placed_by="mara")
     conn.commit()
     with pytest.raises(PolicyRefused):
         forget(number)
@@ -349,7 +352,7 @@ def test_a_released_hold_lets_it_go_on_and_forgets_the_id(conn, db, person, ask,
 
 
 def test_a_hold_on_a_table_without_the_person_does_not_matter(conn, person, ask, forget):
-    holds.place(conn, "shopify_orders", None, reason="case 8", placed_by="mara")
+    holds.place(conn, SHOPIFY_ORDERS, Held(), reason="case 8", placed_by="mara")
     conn.commit()
 
     report = forget(ask(f"conversation:{TALK}"))

@@ -11,25 +11,31 @@ from sqlalchemy.exc import IntegrityError
 from ocd.core.errors import ConfigError, PolicyRefused
 from ocd.database.findings import Limits, Scene, Stack
 from ocd.database.overdue import overdue
-from ocd.datasets.agent_runs import AGENT_RUN
 from ocd.datasets.agents import AGENT_QUERIES
+from ocd.datasets.mirrors import SHOPIFY_ORDERS
+from ocd.datasets.registry import dataset as dataset_named
 from ocd.ledger import holds
-from ocd.ledger.holds import NOTHING, Held
+from ocd.ledger.holds import Held
 from ocd.ledger.windows import Daily
-from ocd.lifecycle import purge as purges
+from ocd.lifecycle import archive, rows
 from ocd.lifecycle.policy import plan_purge
+from ocd.lifecycle.purge import plan
 from tests.factories.agents import make_query
 from tests.factories.clock import NOW
+from tests.lifecycle.conftest import TERMS
+from tests.lifecycle.rows import add_queries
 
 END = NOW.replace(hour=0)
 OLD = END - timedelta(days=60)
-TRUST = timedelta(hours=26)
 
 
 @pytest.fixture
 def hold(conn):
-    def place(dataset, conversation=None):
-        number = holds.place(conn, dataset, conversation, reason="case 7", placed_by="mara")
+    def place(dataset, conversation=None, **which):
+        facts = dataset_named(dataset)
+        number = holds.place(
+            conn, facts, Held(conversation, **which), reason="case 7", placed_by="mara"
+        )
         conn.commit()
         return number
 
@@ -37,26 +43,13 @@ def hold(conn):
 
 
 @pytest.fixture
-def purge(conn, store, keeper_for, start_run, prove):
-    def deed(batch_rows=500, run=None):
-        run = run or start_run("lifecycle.purge", subject={"dataset": "agent_queries"})
-        return purges.purge(
-            conn,
-            AGENT_QUERIES,
-            run=run,
-            store=store,
-            keeper=keeper_for(run),
-            now=run.now,
-            trust=TRUST,
-            batch_rows=batch_rows,
-        )
-
+def purge(prove, delete):
     prove()
-    return deed
+    return delete
 
 
-def old_query(conn, conversation):
-    made = make_query(conn, conversation_id=conversation, created_at=OLD, latency_ms=20)
+def old_query(conn, conversation, created_at=OLD):
+    made = make_query(conn, conversation_id=conversation, created_at=created_at, latency_ms=20)
     conn.commit()
     return made
 
@@ -69,6 +62,10 @@ def left(conn):
     return found
 
 
+def look(conn):
+    return plan(conn, AGENT_QUERIES, now=NOW, window=Daily().parse("2026-11-23"), terms=TERMS)
+
+
 def test_rows_of_a_held_conversation_stay_and_the_others_go(conn, hold, purge):
     for name in ("c1", "c2", "c2", "it's"):
         old_query(conn, name)
@@ -77,21 +74,61 @@ def test_rows_of_a_held_conversation_stay_and_the_others_go(conn, hold, purge):
 
     report = purge()
 
-    assert report.rows == 1
+    assert (report.rows, report.held_rows, report.holds) == (1, 3, (1, 2))
     assert left(conn) == ["c2", "c2", "it's"]
 
 
-def test_a_dry_run_counts_what_would_go(conn, hold, prove):
+@pytest.mark.parametrize(
+    ("which", "stays"),
+    [
+        ({"held_from": OLD}, ["c1", "c2"]),
+        ({"held_until": OLD}, ["c0"]),
+        ({"held_from": OLD, "held_until": OLD + timedelta(days=1)}, ["c1"]),
+        ({"conversation": "c2", "held_until": OLD}, []),
+        ({"conversation": "c2", "held_from": OLD}, ["c2"]),
+    ],
+    ids=["from", "until", "a day", "conversation before", "conversation since"],
+)
+def test_a_span_of_time_is_held_from_its_first_instant_to_before_its_last(
+    conn, hold, purge, which, stays
+):
+    for days, name in enumerate(("c0", "c1", "c2")):
+        old_query(conn, name, OLD + timedelta(days=days - 1))
+    hold("agent_queries", **which)
+
+    purge()
+
+    assert left(conn) == stays
+
+
+def test_rows_of_a_held_customer_stay(conn, hold, purge):
+    for number, customer in enumerate(("anna", "bea", None)):
+        conn.execute(
+            text("""
+                insert into landing.shopify_orders (shop_domain, order_id, customer_id, fetched_at)
+                values ('s', :number, :customer, :at)
+            """),
+            {"number": str(number), "customer": customer, "at": END - timedelta(days=200)},
+        )
+    conn.commit()
+    hold("shopify_orders", customer_id="bea")
+
+    assert purge(SHOPIFY_ORDERS).rows == 2
+    assert (
+        conn.execute(text("select customer_id from landing.shopify_orders")).scalar_one() == "bea"
+    )
+
+
+def test_a_dry_run_counts_what_would_go_and_what_is_held(conn, hold, prove):
     old_query(conn, "c1")
     old_query(conn, "c2")
     hold("agent_queries", "c2")
     prove()
 
-    plan = purges.plan(
-        conn, AGENT_QUERIES, now=NOW, window=Daily().parse("2026-11-23"), trust=TRUST
-    )
+    told = look(conn)
 
-    assert plan.rows == 1
+    assert (told.rows, told.held_rows, told.holds) == (1, 1, (1,))
+    assert told.summary == "1 rows of agent_queries would be deleted, 1 held"
 
 
 def test_a_held_table_is_refused_whole(conn, hold, purge):
@@ -104,24 +141,36 @@ def test_a_held_table_is_refused_whole(conn, hold, purge):
     assert left(conn) == ["c1"]
 
 
-def test_a_hold_that_comes_after_the_plan_stops_the_purge(conn, purge, start_run, db, monkeypatch):
-    """The plan is made, then somebody else places a hold: the next batch sees it."""
-    for _ in range(3):
-        old_query(conn, "c1")
-    run = start_run("lifecycle.purge", subject={"dataset": "agent_queries"})
-    looked = purges.policy.require_no_hold
+def test_a_hold_counts_from_the_next_batch_on(conn, purge, db, monkeypatch):
+    """Batches run; somebody places a hold while the second one's archive is read back."""
+    add_queries(conn, 6000, created_at=OLD)  # conversations c0 … c49
+    compare, compared = archive._compare_with_storage, []
 
-    def look_and_then_be_held(dataset, held):
-        looked(dataset, held)
-        with db.engine.begin() as other:
-            holds.place(other, "agent_queries", "c1", reason="case 8", placed_by="mara")
+    def compare_and_be_held(*given):
+        compared.append(given)
+        if len(compared) == 2:
+            with db.engine.begin() as other:
+                held = Held("c7")
+                holds.place(other, AGENT_QUERIES, held, reason="case 8", placed_by="mara")
+        compare(*given)
 
-    monkeypatch.setattr(purges.policy, "require_no_hold", look_and_then_be_held)
+    monkeypatch.setattr(archive, "_compare_with_storage", compare_and_be_held)
+    report = purge()
 
-    with pytest.raises(PolicyRefused, match="placed meanwhile"):
-        purge(run=run)
+    kept = left(conn)
+    batch = conn.execute(text("select rows from ocd.purge_chunk order by number")).scalars().all()
+    assert set(kept) == {"c7"}
+    assert len(kept) == sum(batch[2:]) // 49 > 0
+    assert (report.rows, report.changed) == (6000 - len(kept), len(kept))
 
-    assert left(conn) == ["c1", "c1", "c1"]
+
+def test_every_statement_that_deletes_heeds_holds():
+    """No list of holds is read before: the condition stands in the very statement that deletes."""
+    found = plan_purge(AGENT_QUERIES, window_end=END, now=NOW)
+    keys = rows.Keys(1, 9)
+    for skips in (True, False):
+        deletion = rows.deletion(AGENT_QUERIES, found, keys, {"id": "bigint"}, skips_locked=skips)
+        assert "from ocd.legal_hold" in deletion.as_string()
 
 
 def test_a_released_hold_lets_rows_go(conn, hold, purge):
@@ -154,23 +203,39 @@ def test_held_rows_are_not_overdue(conn, hold):
     assert dict(overdue(scene)) == {}
 
 
-def test_a_table_without_conversations_is_held_whole():
-    """A hold that could not be heeded row by row must not be overlooked."""
-    with pytest.raises(PolicyRefused):
-        plan_purge(AGENT_RUN, window_end=END, now=NOW, held=Held(conversations=("c1",)))
+def test_a_hold_that_the_table_cannot_tell_apart_keeps_every_row(conn, db, prove, delete):
+    """It cannot be placed any more; one that is there all the same must not be overlooked."""
+    with db.engine.begin() as other:
+        other.execute(
+            text("""
+                insert into ocd.legal_hold (dataset, customer_id, reason, placed_by)
+                values ('agent_queries', 'anna', 'case 9', 'mara')
+            """)
+        )
+    old_query(conn, "c1")
+    prove()
+
+    assert (delete().rows, left(conn)) == (0, ["c1"])
 
 
-def test_the_fingerprint_says_what_is_held():
-    free = plan_purge(AGENT_QUERIES, window_end=END, now=NOW, held=NOTHING)
-    held = plan_purge(AGENT_QUERIES, window_end=END, now=NOW, held=Held(conversations=("c1",)))
-
-    assert free.sha256 != held.sha256
-    assert free.sha256 == plan_purge(AGENT_QUERIES, window_end=END, now=NOW).sha256
+@pytest.mark.parametrize(
+    ("dataset", "which", "word"),
+    [
+        ("agent_run", {"conversation": "c1"}, "conversations"),
+        ("agent_queries", {"customer_id": "anna"}, "customers"),
+    ],
+)
+def test_what_the_table_does_not_know_cannot_be_held(hold, dataset, which, word):
+    with pytest.raises(ConfigError, match=f"knows no {word}; hold it whole"):
+        hold(dataset, **which)
 
 
 def test_placing_a_hold_again_changes_nothing(conn, hold):
+    span = {"held_from": OLD}
+
     assert hold("agent_queries", "c1") == hold("agent_queries", "c1")
-    assert len(holds.holds(conn)) == 1
+    assert hold("agent_queries", "c1", **span) == hold("agent_queries", "c1", **span)
+    assert len(holds.holds(conn)) == 2
 
 
 def test_a_hold_is_released_once_and_remembered(conn, hold):
@@ -184,24 +249,34 @@ def test_a_hold_is_released_once_and_remembered(conn, hold):
     assert (holds.holds(conn), kept["released_by"], kept["reason"]) == ([], "tobin", "case 7")
 
 
-def test_a_hold_says_why(conn):
+@pytest.mark.parametrize(
+    ("held", "reason"),
+    [(Held(), " "), (Held(held_from=NOW, held_until=NOW), "case")],
+    ids=["no reason", "an empty span"],
+)
+def test_a_hold_says_why_and_covers_something(conn, held, reason):
     with pytest.raises(IntegrityError):
-        holds.place(conn, "agent_queries", None, reason=" ", placed_by="mara")
+        holds.place(conn, AGENT_QUERIES, held, reason=reason, placed_by="mara")
 
 
 def test_the_commands_place_list_and_release(shell):
-    placed = shell(
-        "hold", "place", "agent_queries", "--conversation", "c1", "--reason", "case 7"
-    ).stdout
+    case = ("--reason", "case 7")
+    placed = shell("hold", "place", "agent_queries", "--conversation", "c1", *case).stdout
+    span = ("--from", "2026-01-01", "--until", "2026-04-01")
+    shell("hold", "place", "shopify_orders", "--customer", "anna", *span, *case)
+    everywhere = shell.json("hold", "place", "all", "--conversation", "c2", *case)
     listed = shell("hold", "list").stdout
-    unknown = shell("hold", "place", "agent_querys", "--reason", "x", code=2).stderr
-    wrong = shell(
-        "hold", "place", "agent_run", "--conversation", "c", "--reason", "x", code=2
-    ).stderr
-    shell("hold", "release", "1")
+    unknown = shell("hold", "place", "agent_querys", *case, code=2).stderr
+    wrong = shell("hold", "place", "agent_run", "--conversation", "c", *case, code=2).stderr
+    vague = shell("hold", "place", "all", *case, code=2).stderr
+    for number in range(1, len(everywhere) + 3):
+        shell("hold", "release", str(number))
 
-    assert placed == "hold 1: conversation c1 in agent_queries is kept\n"
-    assert "agent_queries  c1  since" in listed
+    assert placed == "hold 1: conversation c1 of agent_queries is kept\n"
+    assert "agent_queries  conversation c1  since" in listed
+    assert "shopify_orders  customer anna from 2026-01-01 until 2026-04-01  since" in listed
+    assert {one["dataset"] for one in everywhere} >= {"agent_approvals", "chatwoot_messages"}
     assert "did you mean 'agent_queries'" in unknown
     assert "hold it whole" in wrong
+    assert "name a conversation or a customer" in vague
     assert shell("hold", "list").stdout == "nothing is held\n"

@@ -17,6 +17,7 @@ from ocd.lifecycle.backup import backup
 from ocd.lifecycle.purge import plan, purge
 from ocd.lifecycle.verify import verify
 from tests.factories.clock import NOW
+from tests.lifecycle.conftest import TERMS
 from tests.lifecycle.rows import add_approval, add_feedback, add_queries, add_query, ids
 
 END = NOW.replace(hour=0)
@@ -27,17 +28,10 @@ MOMENT = timedelta(microseconds=1)
 
 @pytest.fixture
 def delete(conn, store, keeper_for, start_run):
-    def deed(dataset=AGENT_QUERIES, *, run=None, store=store, batch_rows=500):
+    def deed(dataset=AGENT_QUERIES, *, run=None, store=store):
         run = run or start_run("lifecycle.purge", subject={"dataset": dataset.name})
         return purge(
-            conn,
-            dataset,
-            run=run,
-            store=store,
-            keeper=keeper_for(run),
-            now=NOW,
-            trust=TRUST,
-            batch_rows=batch_rows,
+            conn, dataset, run=run, store=store, keeper=keeper_for(run), now=NOW, terms=TERMS
         )
 
     return deed
@@ -46,7 +40,7 @@ def delete(conn, store, keeper_for, start_run):
 @pytest.fixture
 def dry(conn):
     return lambda dataset=AGENT_QUERIES: plan(
-        conn, dataset, now=NOW, window=Daily().parse("2026-11-23"), trust=TRUST
+        conn, dataset, now=NOW, window=Daily().parse("2026-11-23"), terms=TERMS
     )
 
 

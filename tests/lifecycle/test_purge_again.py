@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from ocd.datasets.agents import AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES
 from ocd.datasets.registry import DATASETS
-from ocd.lifecycle import copying, purge
+from ocd.lifecycle import archive, copying
 from ocd.lifecycle.backup import backup
 from ocd.lifecycle.verify import verify
 from ocd.local import seed
@@ -59,7 +59,7 @@ def test_a_second_claim_of_the_same_run_finishes_what_the_first_began(
     before = sorted(ids(conn, "agent_queries"))
     prove()
     zombie = start_run("lifecycle.purge", subject={"dataset": "agent_queries"}, lease_s=0)
-    compared, compare = [], purge._compare_with_storage
+    compared, compare = [], archive._compare_with_storage
 
     def crash_once(*given):
         compared.append(1)
@@ -67,7 +67,7 @@ def test_a_second_claim_of_the_same_run_finishes_what_the_first_began(
             raise Crash
         compare(*given)
 
-    monkeypatch.setattr(purge, "_compare_with_storage", crash_once)
+    monkeypatch.setattr(archive, "_compare_with_storage", crash_once)
     with pytest.raises(Crash):
         delete(run=zombie)
 

@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from ocd.core.errors import ConfigError, ContractBroken, PolicyRefused
 from ocd.datasets.agent_runs import AGENT_QC, AGENT_RUN
-from ocd.datasets.agents import AGENT_FEEDBACK
+from ocd.datasets.agents import AGENT_FEEDBACK, AGENT_QUERIES
+from ocd.ledger import holds
 from ocd.lifecycle import returning
 from ocd.lifecycle.restore import PURGE, purged_dataset
 from tests.factories.agents import make_feedback, make_query
@@ -204,15 +205,44 @@ def test_the_condition_is_forgotten_when_it_is_done(conn, purged, wish, undo):
     assert found.finished_at is not None
 
 
-def test_the_table_is_held_so_that_the_next_purge_leaves_what_came_back(
+def test_what_came_back_is_held_and_the_rest_of_the_table_is_not(
     conn, purged, wish, undo, start_run, delete
 ):
+    other = make_query(conn, created_at=OLD - timedelta(days=1), latency_ms=1)
+    conn.commit()
+
     report = undo(wish(PURGE, purge_run(conn), is_held=True))
 
     assert f"hold {report.hold} keeps them" in report.summary
-    with pytest.raises(PolicyRefused, match="legal hold"):
-        delete()
+    again = delete(
+        run=start_run("lifecycle.purge", "2026-11-22", subject={"dataset": "agent_queries"})
+    )
+    assert again.rows == 1
     assert rows_of(conn, "agent_queries") == purged
+    assert other not in purged
+
+
+def test_a_killed_unpurge_leaves_the_whole_table_held(conn, purged, wish, undo, monkeypatch):
+    def crash(*given):
+        raise Crash
+
+    monkeypatch.setattr(returning, "_insert", crash)
+    with pytest.raises(Crash):
+        undo(wish(PURGE, purge_run(conn), is_held=True))
+    conn.rollback()
+
+    (found,) = holds.holds(conn, dataset="agent_queries")
+    assert holds.of_row(found) == holds.Held()
+
+
+def test_a_hold_of_somebody_else_stays_as_it_is(conn, purged, wish, undo):
+    theirs = holds.place(conn, AGENT_QUERIES, holds.Held(), reason="case 7", placed_by="mara")
+    conn.commit()
+
+    report = undo(wish(PURGE, purge_run(conn), is_held=True))
+
+    assert report.hold == theirs
+    assert [one["id"] for one in holds.holds(conn)] == [theirs]
 
 
 def test_without_a_hold_the_next_purge_takes_them_again(

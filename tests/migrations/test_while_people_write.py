@@ -160,8 +160,9 @@ def plain_indexes(source):
     ids=lambda path: path.name[:4],
 )
 def test_a_table_that_may_be_large_is_indexed_concurrently(path: Path):
-    # A loop over the tables of the same file names them by a variable.
-    assert [one for one in plain_indexes(path.read_text()) if one != "{table}"] == []
+    # A loop over the tables of the same file names them by a variable. Holds are placed by hand: they are few.
+    small = {"{table}", "ocd.legal_hold"}
+    assert [one for one in plain_indexes(path.read_text()) if one not in small] == []
 
 
 def test_an_index_that_would_stop_writers_is_seen():

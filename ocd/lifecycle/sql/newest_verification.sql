@@ -1,4 +1,5 @@
--- The newest good verification of a dataset, the one of the given night first, and the copy that it proved.
+-- The newest good verification of a dataset, the one of the given night first, and the copy that it proved. One
+-- that a later verification found unequal, of whatever backup, counts no more: something is wrong, and nobody looked.
 -- Returns: one row (verified_at, is_same_night, artifact_name, sha256) or none; the last two are null where the
 -- copy is no longer kept.
 -- Leans on: verification_dataset_idx, run_pkey, backup_table_pkey, artifact_name_key.
@@ -12,6 +13,6 @@ left join lateral (select t.artifact_name from ocd.backup_table t
 left join ocd.artifact a on a.name = c.artifact_name and a.removed_at is null
 where v.dataset = :dataset and v.is_equal
   and not exists (select 1 from ocd.verification w
-                  where w.backup_run_id = v.backup_run_id and w.dataset = v.dataset and w.id > v.id and not w.is_equal)
+                  where w.dataset = v.dataset and w.id > v.id and not w.is_equal)
 order by is_same_night desc, v.verified_at desc
 limit 1
