@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from ocd.core import scratch
-from ocd.core.cluster import scratch_postgres
 from ocd.database import examine
 from ocd.ledger.months import Monthly
 from ocd.ledger.windows import Daily
@@ -14,6 +13,7 @@ from ocd.lifecycle import erase as erasing
 from ocd.lifecycle import erasures
 from ocd.lifecycle import restore as restoring
 from tasks.job import Door, job
+from tasks.lifecycle import scratch_of
 
 #: Other stores that may hold a person's rows, in the order in which they are erased.
 ERASERS: tuple[erasing.Eraser, ...] = ()
@@ -36,7 +36,7 @@ def restore(door: Door, request: int = 0, *, dry_run: bool = False) -> restoring
         keys=door.settings.signing_keys(),
         key=door.settings.erasure_key,
         kept_server=partial(scratch.start, door.settings.home),
-        scratch=scratch_postgres,
+        scratch=scratch_of(door),
     )
 
 
@@ -67,7 +67,7 @@ def drill(door: Door) -> drills.DrillReport:
         store=door.store,
         keys=door.settings.signing_keys(),
         key=door.settings.erasure_key,
-        scratch=scratch_postgres,
+        scratch=scratch_of(door),
         examinations=examinations,
     )
 

@@ -242,12 +242,7 @@ def rebuild(
 
     Raises ContractBroken at the end where a part is damaged; the others are there then.
     """
-    sieves = {
-        part.dataset: erased.sieve(
-            dataset_named(part.dataset), part.columns, as_of=backup.snapshot_at
-        )
-        for part in backup.parts
-    }
+    sieves = {part.dataset: erased.of_part(backup, part) for part in backup.parts}
 
     def through(part: Part, blocks: Iterator[bytes]) -> Iterator[bytes]:
         sieve = sieves[part.dataset]

@@ -20,7 +20,9 @@ from sqlalchemy import Connection, text
 from ocd.core.errors import ConfigError, ContractBroken
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
+from ocd.datasets.registry import dataset as dataset_named
 from ocd.datasets.subjects import Kind, Subject, traces
+from ocd.lifecycle.manifest import Manifest, Part
 from ocd.lifecycle.traced import Known, Sieve
 
 #: Where receipts lie in the store: they hold the tombstones, for a database that was lost.
@@ -88,6 +90,10 @@ class Tombstones:
         if not hashes or not traces(dataset):
             return None
         return Sieve(dataset, columns, self._known(hashes))
+
+    def of_part(self, backup: Manifest, part: Part) -> Sieve | None:
+        """Return what takes erased rows out of a part of a backup; None where nothing can be in it."""
+        return self.sieve(dataset_named(part.dataset), part.columns, as_of=backup.snapshot_at)
 
     def _known(self, hashes: set[tuple[str, str]]) -> Known:
         assert self.key is not None, "`standing` gives no tombstones without"  # noqa: S101

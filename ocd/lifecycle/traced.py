@@ -91,6 +91,15 @@ class Sieve:
             if self._may_match(rows):
                 yield from filter(self.matches, rows.split(b"\n"))
 
+    def counting(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield everything as it came, and count what would have been taken out."""
+        rest = b""
+        for block in blocks:
+            rows, newline, rest = (rest + block).rpartition(b"\n")
+            if newline and self._may_match(rows):
+                self.removed += sum(map(self.matches, rows.split(b"\n")))
+            yield block
+
     def _may_match(self, rows: bytes) -> bool:
         return not self._needles or any(needle in rows for needle in self._needles)
 

@@ -19,8 +19,11 @@ from ocd.ledger.evidence import to_evidence
 from ocd.ledger.holds import Held
 from ocd.lifecycle import copying, erase, erasures, tombstones
 from ocd.lifecycle.restore import BACKUP, PURGE
+from ocd.lifecycle.verify import verify
+from tests.conftest import KEYS
 from tests.factories.agents import make_approval, make_feedback, make_query
 from tests.factories.clock import NOW
+from tests.lifecycle.conftest import ERASURE_KEY
 from tests.lifecycle.rows import add_queries, ids
 from tests.lifecycle.test_unpurge import purge_run
 
@@ -249,6 +252,28 @@ def test_a_backup_without_the_person_keeps_its_time(conn, back_up, ask, forget):
     assert report.gone_by is None
 
 
+def test_verification_still_proves_every_byte_and_counts_the_persons_rows(
+    conn, store, keeper_for, person, back_up, ask, forget, start_run, scratch
+):
+    back_up()
+    forget(ask(*SAID))
+    run = start_run("lifecycle.verify")
+
+    report = verify(
+        conn,
+        run=run,
+        store=store,
+        keeper=keeper_for(run),
+        keys=KEYS,
+        scratch=scratch,
+        erased=tombstones.standing(conn, store, ERASURE_KEY),
+    )
+
+    assert report.level == 4
+    assert all(one.is_equal for one in report.compared)
+    assert report.erased == 26
+
+
 def test_new_rows_of_somebody_who_comes_again_are_restored(
     conn, db, person, ask, forget, back_up, wish, bring_back
 ):
@@ -304,8 +329,6 @@ def test_a_damaged_receipt_stops_every_restore(
 
 
 def test_the_receipt_proves_the_deed_to_who_has_key_and_id(conn, store, person, ask, forget):
-    from tests.lifecycle.conftest import ERASURE_KEY
-
     report = forget(ask(f"conversation:{TALK}"))
 
     receipt = json.loads(store.path(report.receipt).read_text())
