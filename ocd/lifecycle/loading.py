@@ -13,7 +13,7 @@ from psycopg import sql
 
 from ocd.core import migrate
 from ocd.core.db import redacted
-from ocd.core.errors import ContractBroken
+from ocd.core.errors import ContractBroken, PolicyRefused
 from ocd.core.sqlfiles import plain
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
@@ -47,7 +47,9 @@ def rebuild(
 
     A part that does not come back says why and leaves its table empty; the others are loaded all the same.
     `told` hears how many rows of a part are back, from several threads, and stops the work by raising.
+    Raises PolicyRefused, before anything is changed, where one of the tables holds a row.
     """
+    _require_empty(url, manifest)
     migrate.upgrade(url, manifest.schema_revision)
     by_size = sorted(manifest.parts, key=lambda part: -part.raw_bytes)
     with psycopg.connect(url) as conn:
@@ -59,6 +61,19 @@ def rebuild(
     with psycopg.connect(url) as conn:
         broken = _add_foreign_keys(conn, foreign_keys, whole)
         return {name: _with_structure(conn, name, one, broken) for name, one in loaded.items()}
+
+
+def _require_empty(url: str, manifest: Manifest) -> None:
+    with psycopg.connect(url) as conn:
+        for part in manifest.parts:
+            table = copying.table_of(dataset_named(part.dataset))
+            there = conn.execute("select to_regclass(%s)", [table.as_string(conn)]).fetchone()
+            if there == (None,):
+                continue
+            if conn.execute(sql.SQL("select 1 from {} limit 1").format(table)).fetchone():
+                raise PolicyRefused(
+                    f"{part.dataset} is not empty there; a backup is rebuilt in an empty database only"
+                )
 
 
 def _load_alone(url: str, part: Part, store: Store, told: Told) -> Loaded:
