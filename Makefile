@@ -34,8 +34,10 @@ docs: venv-dev ## Write the generated reference pages
 chaos: venv-dev ## Kill everything at random for ten minutes; count what was lost or doubled
 	@$(VENV)/bin/python -m tests.crash.chaos $(or $(ARGS),--seed 1 --windows 200 --minutes 10)
 
-drill: venv-dev ## Take Redis away fifty times; time how long workers take to come back
+drill: venv-dev ## Take Redis away, kill backups, damage them: each many times; nothing may be lost
 	@$(VENV)/bin/python -m tests.crash.drill $(or $(ARGS),--rounds 50 --seed 1)
+	@$(VENV)/bin/python -m tests.crash.kills --rounds 50 --seed 1
+	@$(VENV)/bin/python -m tests.crash.corruption --cases 200 --seed 1
 
 mutants: venv-dev ## Take out one safeguard at a time; its test has to fail (ARGS="--only A3")
 	@$(VENV)/bin/python -m tests.crash.mutants $(ARGS)

@@ -1,6 +1,6 @@
 """Keep data for as long as it is allowed, and never delete what cannot be shown and brought back.
 
-For the nightly flow and engineers. Doors: `backup.backup`, `verify.verify`, `purge.plan` and
-`purge.purge`. Flow: backup (one snapshot, content hashes) → verify (restored and compared) →
+For the nightly flow and engineers. Doors: `backup.backup`, `verify.verify`, `purge.plan`, `purge.purge`,
+`rotate.rotate`, `reread.reread`; `manifest.read`, `manifest.open_part` and `loading` for who restores. Flow: backup (one snapshot, content hashes) → verify (restored and compared) →
 `policy.plan_purge` → batches of `COPY (DELETE … RETURNING …)` into an archive that is read back.
 """

@@ -14,7 +14,7 @@ from psycopg import sql
 
 from ocd.core import migrate
 from ocd.core.db import redacted
-from ocd.core.errors import ContractBroken
+from ocd.core.errors import ContractBroken, PolicyRefused
 from ocd.core.sqlfiles import plain
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
@@ -69,7 +69,9 @@ def rebuild(
 
     A part that does not come back says why and leaves its table empty; the others are loaded all the same.
     `told` hears how many rows of a part are back, from several threads, and stops the work by raising.
+    Raises PolicyRefused, before anything is changed, where one of the tables holds a row.
     """
+    _require_empty(url, manifest)
     migrate.upgrade(url, manifest.schema_revision)
     by_size = sorted(manifest.parts, key=lambda part: -part.raw_bytes)
     with psycopg.connect(url) as conn:
@@ -81,6 +83,19 @@ def rebuild(
     with psycopg.connect(url) as conn:
         broken = _add_foreign_keys(conn, foreign_keys, whole)
         return {name: _with_structure(conn, name, one, broken) for name, one in loaded.items()}
+
+
+def _require_empty(url: str, manifest: Manifest) -> None:
+    with psycopg.connect(url) as conn:
+        for part in manifest.parts:
+            table = copying.table_of(dataset_named(part.dataset))
+            there = conn.execute("select to_regclass(%s)", [table.as_string(conn)]).fetchone()
+            if there == (None,):
+                continue
+            if conn.execute(sql.SQL("select 1 from {} limit 1").format(table)).fetchone():
+                raise PolicyRefused(
+                    f"{part.dataset} is not empty there; a backup is rebuilt in an empty database only"
+                )
 
 
 def _load_alone(url: str, part: Part, store: Store, told: Told, through: Through) -> Loaded:
@@ -141,8 +156,7 @@ def load(
 
     blocks = through(part, map(counted, open_part(store, part)))
     copying.copy_in(cursor, dataset, part.columns, blocks, is_new=is_new)
-    for one in indexes:
-        cursor.execute(copying.condition(one.definition))
+    _add_missing(cursor, dataset, indexes)
     _add_missing(cursor, dataset, part.structure)
     _set_sequences(cursor, part)
 
@@ -160,21 +174,32 @@ def _add_columns(cursor: psycopg.Cursor[Any], dataset: Dataset, part: Part) -> N
 
 
 def _drop_indexes(cursor: psycopg.Cursor[Any], dataset: Dataset) -> tuple[Definition, ...]:
-    """Drop the indexes that no constraint needs: building one at the end is cheaper than keeping it."""
-    found = tuple(one for one in structure.structure_of(cursor, dataset) if one.kind == "index")
+    """Drop every index: building one at the end is cheaper than keeping it. Foreign keys must be gone."""
+    found = tuple(one for one in structure.structure_of(cursor, dataset) if _is_index(one))
+    table = copying.table_of(dataset)
     for one in found:
-        cursor.execute(sql.SQL("drop index {}").format(copying.condition(one.name)))
+        if one.kind == "index":
+            cursor.execute(sql.SQL("drop index {}").format(copying.condition(one.name)))
+        else:
+            cursor.execute(
+                sql.SQL("alter table {} drop constraint {}").format(table, sql.Identifier(one.name))
+            )
     return found
+
+
+def _is_index(one: Definition) -> bool:
+    return one.kind == "index" or one.definition.startswith(("PRIMARY KEY", "UNIQUE", "EXCLUDE"))
 
 
 def _add_missing(
     cursor: psycopg.Cursor[Any], dataset: Dataset, wanted: tuple[Definition, ...]
 ) -> None:
-    """Make the constraints, indexes and policies that only the source had."""
+    """Make the constraints, indexes and policies that the table lacks; foreign keys come at the very end."""
     there = {(one.kind, one.name) for one in structure.structure_of(cursor, dataset)}
     table = copying.table_of(dataset)
     for one in wanted:
-        if (one.kind, one.name) in there or one.definition.startswith("FOREIGN KEY"):
+        is_foreign_key = one.definition.startswith("FOREIGN KEY")
+        if (one.kind, one.name) in there or is_foreign_key:
             continue
         made = {
             "index": "{definition}",

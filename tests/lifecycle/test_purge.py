@@ -16,6 +16,7 @@ from ocd.lifecycle import copying
 from ocd.lifecycle.backup import backup
 from ocd.lifecycle.purge import plan, purge
 from ocd.lifecycle.verify import verify
+from tests.conftest import KEYS
 from tests.factories.clock import NOW
 from tests.lifecycle.conftest import TERMS
 from tests.lifecycle.rows import add_approval, add_feedback, add_queries, add_query, ids
@@ -159,13 +160,13 @@ def test_refuses_a_backup_that_was_not_equal(prove, delete):
 def test_a_damaged_backup_stops_the_purge(conn, store, keeper_for, start_run, end, scratch, delete):
     add_queries(conn, 20, created_at=OLD)
     run = start_run("lifecycle.backup")
-    report = backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
+    report = backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
     end(run)
     part = store.path(report.manifest).with_name("agent_queries.copy.zst")
     part.write_bytes(part.read_bytes()[:-5])
     run = start_run("lifecycle.verify")
     with pytest.raises(ContractBroken):
-        verify(conn, run=run, store=store, keeper=keeper_for(run), now=NOW, scratch=scratch)
+        verify(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS, scratch=scratch)
 
     with pytest.raises(BackupMissing):
         delete()

@@ -15,6 +15,7 @@ from ocd.lifecycle import archive, copying
 from ocd.lifecycle.backup import backup
 from ocd.lifecycle.verify import verify
 from ocd.local import seed
+from tests.conftest import KEYS
 from tests.factories.clock import NOW
 from tests.lifecycle.rows import add_feedback, add_queries, ids
 
@@ -91,10 +92,10 @@ def test_every_table_of_the_sample_shop_is_purged_into_archives(
     expiring = [one for one in DATASETS if one.retention and one.name in sown.rows_by_dataset]
     before = {one.name: sorted(ids(conn, one.table)) for one in expiring}
     run = start_run("lifecycle.backup")
-    backup(conn, run=run, store=store, keeper=keeper_for(run), now=NOW)
+    backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
     end(run)
     run = start_run("lifecycle.verify")
-    verify(conn, run=run, store=store, keeper=keeper_for(run), now=NOW, scratch=scratch)
+    verify(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS, scratch=scratch)
 
     for dataset in expiring:
         report = delete(dataset)

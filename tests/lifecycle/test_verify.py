@@ -15,7 +15,7 @@ from ocd.core.cluster import scratch_database, scratch_postgres
 from ocd.core.errors import ContractBroken, PolicyRefused
 from ocd.core.store import BLOCK
 from ocd.datasets.registry import DATASETS
-from ocd.lifecycle import copying
+from ocd.lifecycle import copying, loading, manifest
 from ocd.lifecycle.backup import backup
 from ocd.lifecycle.verify import EQUAL, verify
 from tests.conftest import KEYS, at
@@ -148,12 +148,12 @@ def test_swapped_parts_are_found(conn, kept, start_run, check):
 
 def test_a_changed_row_count_is_found(conn, kept, start_run, check):
     """Even where part and manifest agree on the bytes, the count of the source decides."""
-    manifest = json.loads((kept / "manifest.json").read_text())["manifest"]
+    body = json.loads((kept / "manifest.json").read_text())["manifest"]
     drop_a_row(kept / QUERIES)
-    entry = next(one for one in manifest["parts"] if one["dataset"] == "agent_queries")
+    entry = next(one for one in body["parts"] if one["dataset"] == "agent_queries")
     raw = zstandard.ZstdDecompressor().decompressobj().decompress((kept / QUERIES).read_bytes())
     entry["raw_sha256"] = copying.hashlib.sha256(raw).hexdigest()
-    sign_anew(kept, manifest)
+    sign_anew(kept, body)
 
     with pytest.raises(ContractBroken):
         check(start_run("lifecycle.verify"))
@@ -180,15 +180,15 @@ def test_an_older_consistent_manifest_and_part_are_found(conn, kept, start_run, 
     """Part and manifest agree with each other, but not with what the ledger noted."""
     fewer = b""
     (kept / QUERIES).write_bytes(zstandard.ZstdCompressor().compress(fewer))
-    manifest = json.loads((kept / "manifest.json").read_text())["manifest"]
-    entry = next(one for one in manifest["parts"] if one["dataset"] == "agent_queries")
+    body = json.loads((kept / "manifest.json").read_text())["manifest"]
+    entry = next(one for one in body["parts"] if one["dataset"] == "agent_queries")
     entry |= {
         "rows": 0,
         "raw_bytes": 0,
         "raw_sha256": copying.hashlib.sha256(fewer).hexdigest(),
         "content_hash": "0:0",
     }
-    sign_anew(kept, manifest)
+    sign_anew(kept, body)
 
     with pytest.raises(ContractBroken):
         check(start_run("lifecycle.verify"))
@@ -348,3 +348,13 @@ def test_a_scratch_database_does_where_no_binaries_are(conn, db, server, kept, s
     with psycopg.connect(server) as admin:
         names = admin.execute("select datname from pg_database where datname like 'ocd_scratch%'")
         assert names.fetchall() == []
+
+
+def test_nothing_is_rebuilt_over_rows(conn, db, kept, store):
+    """Whatever address somebody passes: a table with rows is never emptied."""
+    found = manifest.read(store, f"{kept.relative_to(store.root)}/manifest.json", KEYS)
+
+    with pytest.raises(PolicyRefused, match="is not empty there"):
+        loading.rebuild(db.owner_url, found, store)
+
+    assert conn.execute(text("select count(*) from agent_queries")).scalar() == 1500

@@ -13,6 +13,7 @@ JOBS = {
     "lifecycle.backup",
     "lifecycle.verify",
     "lifecycle.purge",
+    "lifecycle.rotate",
     "sources.refresh_ga",
     "sources.snapshot_sitemap",
     "quality.check",
@@ -179,3 +180,22 @@ def test_runs_are_there_after_everything_was_stopped(night):
 
 def test_check_finds_all_well(night):
     assert all(one["ok"] for one in night.json("check"))
+
+
+def test_the_nights_backup_is_listed_as_proved_with_its_restore_time(night):
+    (backup,) = night.json("backups")
+
+    assert (backup["is_equal"], backup["level"]) == (True, 4)
+    assert backup["restore_s"] > 0
+    assert {"newest verified", "last", "purge"} <= set(backup["stays"])
+    said = night("backups").stdout
+    assert "L4 content equal" in said
+    shown = night.json("backups", "show", str(backup["id"]))
+    assert shown["contents"]["parts"]["agent_queries"]["rows"] > 0
+    assert "not encrypted" in night("backups", "show", str(backup["id"])).stdout
+
+
+def test_a_backup_that_is_none_is_told(night):
+    done = night("backups", "show", "999999", code=2)
+
+    assert "there is no backup 999999; see `ocd backups`" in done.stderr

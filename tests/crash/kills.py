@@ -1,0 +1,132 @@
+"""SIGKILL at random points of a deed: nothing is lost, doubled or half-written, and the next try finishes.
+
+`python -m tests.crash.kills --rounds 50 --seed 1 [--only purge]` prints every round. A deed is prepared,
+carried out by a process of its own that is killed somewhere on its way, then carried out to its end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import click
+
+from ocd.core.settings import PROJECT
+
+STARTED = "started"
+
+
+class Deed(Protocol):
+    """What is killed: a command that prints STARTED when the interesting part begins."""
+
+    def prepare(self, number: int) -> list[str]:
+        """Set round `number` up; returns the arguments of `python -m …` that carries it out."""
+        ...
+
+    def check(self, number: int) -> None:
+        """Fail unless all of the round was done, once; called after the process that was not killed."""
+        ...
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One round: when the process was killed, and whether it was still at work."""
+
+    number: int
+    after_s: float
+    is_in_time: bool
+
+    def __str__(self) -> str:
+        word = "at work" if self.is_in_time else "already done"
+        return f"round {self.number:3}  killed after {self.after_s * 1000:6.1f} ms, {word}"
+
+
+def drill(
+    deed: Deed, *, rounds: int, seed: int, say: Callable[[Kill], None] = lambda kill: None
+) -> list[Kill]:
+    """Kill it so many times; the first, unhurt round tells how long it takes. Fails where a check does."""
+    dice = random.Random(seed)
+    takes_s = _carry_out(deed.prepare(0), deed, 0)
+    kills = []
+    for number in range(1, rounds + 1):
+        command = deed.prepare(number)
+        after_s = dice.uniform(0, takes_s)
+        is_in_time = _kill(command, after_s)
+        _carry_out(command, deed, number)
+        kills.append(Kill(number, after_s, is_in_time))
+        say(kills[-1])
+    return kills
+
+
+def _start(command: list[str]) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True, cwd=PROJECT
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == STARTED
+    return process
+
+
+def _kill(command: list[str], after_s: float) -> bool:
+    with _start(command) as process:
+        time.sleep(after_s)
+        is_at_work = process.poll() is None
+        process.kill()
+    return is_at_work
+
+
+def _carry_out(command: list[str], deed: Deed, number: int) -> float:
+    with _start(command) as process:
+        started = time.monotonic()
+        process.communicate(timeout=60)
+    assert process.returncode == 0, f"round {number}: the next try failed"
+    took_s = time.monotonic() - started
+    deed.check(number)
+    return took_s
+
+
+def _deeds() -> dict[str, Callable[[], AbstractContextManager[Deed]]]:
+    from tests.crash import killed_proof
+
+    return {
+        "backup": killed_proof.backup_deed,
+        "verify": killed_proof.verify_deed,
+        "rotate": killed_proof.rotate_deed,
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """Run the drill from a shell; 1 where it never hit a process at work."""
+    deeds = _deeds()
+    parser = argparse.ArgumentParser(prog="python -m tests.crash.kills", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=50, help="kills of each deed")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=sorted(deeds))
+    given = parser.parse_args(arguments)
+    hits = list(_hits(deeds, given))
+    return 0 if all(hits) else 1
+
+
+def _hits(
+    deeds: dict[str, Callable[[], AbstractContextManager[Deed]]], given: argparse.Namespace
+) -> Iterator[int]:
+    for name, open_deed in deeds.items():
+        if given.only in {None, name}:
+            with open_deed() as deed:
+                kills = drill(deed, rounds=given.rounds, seed=given.seed, say=click.echo)
+            hits = sum(kill.is_in_time for kill in kills)
+            click.echo(
+                f"{name}: {len(kills)} rounds, {hits} kills at work, nothing lost or doubled"
+            )
+            yield hits
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
