@@ -117,7 +117,7 @@ class Settings:
     )
     erasure_key: str | None = _setting(
         None,
-        "Key of the hashes that stand for erased ids, 32 characters or more. Keep it where the backups are not. Unset: the home's own.",
+        "Key of the hashes that stand for erased ids, 32 characters or more; where the queue restore is worked on. Keep it apart from the backups. The home's embedded servers have one of their own.",
         secret=True,
     )
     reconcile_s: int = _setting(
