@@ -57,10 +57,6 @@ def unpurge(door: Door, request: int = 0, *, dry_run: bool = False) -> restoring
 @job("lifecycle.drill", queue="restore", effect="read_only", cadence=Monthly())
 def drill(door: Door) -> drills.DrillReport:
     """Restore the newest backup into an empty server and examine access and audit there."""
-    examinations: dict[str, drills.Examination] = {
-        "access": examine.access,
-        "audit": partial(examine.faults, now=door.now),
-    }
     return drills.drill(
         door.conn,
         run=door.run,
@@ -68,8 +64,12 @@ def drill(door: Door) -> drills.DrillReport:
         keys=door.settings.signing_keys(),
         key=door.settings.erasure_key,
         scratch=scratch_of(door),
-        examinations=examinations,
+        examinations=_examinations(door),
     )
+
+
+def _examinations(door: Door) -> dict[str, drills.Examination]:
+    return {"access": examine.access, "audit": partial(examine.faults, now=door.now)}
 
 
 @job(
