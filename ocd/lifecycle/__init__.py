@@ -3,4 +3,6 @@
 For the nightly flow and engineers. Doors: `backup.backup`, `verify.verify`, `purge.plan`, `purge.purge`,
 `rotate.rotate`, `reread.reread`; `manifest.read`, `manifest.open_part` and `loading` for who restores. Flow: backup (one snapshot, content hashes) → verify (restored and compared) →
 `policy.plan_purge` → batches of `COPY (DELETE … RETURNING …)` into an archive that is read back.
+Back: `restore.restore`, `restore.unpurge`, rehearsed by `drill.drill`; for good: `erase.erase`, whose tombstones every
+restore heeds.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from psycopg import sql
 from sqlalchemy import Connection, text
@@ -33,25 +34,31 @@ def with_related(
         own = [one for one in traces(dataset) if one.kind in RELATED and one.key is None]
         if own and len(traces(dataset)) > len(own):
             for trace in own:
-                found |= _related(
-                    conn, _copies(conn, store, keys, dataset), dataset, trace, subjects
-                )
+                found |= _related(conn, store, keys, dataset, trace, subjects)
     return tuple(dict.fromkeys((*subjects, *sorted(found))))
 
 
 def _related(
     conn: Connection,
-    copies: list[Portion],
+    store: Store,
+    keys: SigningKeys,
     dataset: Dataset,
     trace: Trace,
     subjects: tuple[Subject, ...],
 ) -> set[Subject]:
     values = _in_table(conn, dataset, trace.column, subjects)
-    for portion in copies:
-        place = list(portion.columns).index(trace.column)
-        rows = rewriting.sieve_for(portion, subjects).matching(portion.read())
-        values |= {traced.value_of(row.split(b"\t")[place]) for row in rows}
+    for portion in portions.archives(conn, store, dataset=dataset.name):
+        values |= _in_copy(portion, trace.column, subjects)
+    for portion in _in_each_backup(conn, store, keys, dataset):
+        with suppress(ContractBroken):  # nothing comes back from a damaged part
+            values |= _in_copy(portion, trace.column, subjects)
     return {Subject(trace.kind, id_in(trace, value)) for value in values if value is not None}
+
+
+def _in_copy(portion: Portion, column: str, subjects: tuple[Subject, ...]) -> set[str | None]:
+    place = list(portion.columns).index(column)
+    rows = rewriting.sieve_for(portion, subjects).matching(portion.read())
+    return {traced.value_of(row.split(b"\t")[place]) for row in rows}
 
 
 def _in_table(
@@ -67,9 +74,11 @@ def _in_table(
     return found
 
 
-def _copies(conn: Connection, store: Store, keys: SigningKeys, dataset: Dataset) -> list[Portion]:
-    """Return every archive and every readable backup's part of a dataset."""
-    found = portions.archives(conn, store, dataset=dataset.name)
+def _in_each_backup(
+    conn: Connection, store: Store, keys: SigningKeys, dataset: Dataset
+) -> list[Portion]:
+    """Return the part of a dataset of every backup whose manifest can be read."""
+    found: list[Portion] = []
     for folder in portions.folders(store):
         backup = _readable(conn, store, folder, keys)
         if backup and any(part.dataset == dataset.name for part in backup.parts):

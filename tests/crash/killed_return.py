@@ -33,7 +33,7 @@ from tests.crash.killed_proof import KEYS, LEASE_S
 from tests.crash.kills import STARTED, Deed
 
 ERASURE_KEY = "the-erasure-key-of-the-kill-drill-0123"
-ROWS, CHUNK = 12_000, 1_500
+ROWS, CHUNK = 8_000, 1_000
 _FILL = """
     insert into agent_queries (query, result, conversation_id, agent)
     select md5(i::text), jsonb_build_object('answer', repeat('x', 90), 'n', i), 'c' || mod(i, 50), 'ops'

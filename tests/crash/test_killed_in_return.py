@@ -11,9 +11,9 @@ from tests.crash.kills import drill
 @pytest.mark.parametrize(
     ("deed", "rounds"),
     [
-        (killed_return.restore_deed, 3),
-        (killed_return.unpurge_deed, 4),
-        (killed_return.erase_deed, 4),
+        (killed_return.restore_deed, 2),
+        (killed_return.unpurge_deed, 3),
+        (killed_return.erase_deed, 3),
     ],
     ids=["restore", "unpurge", "erase"],
 )

@@ -274,6 +274,25 @@ def test_verification_still_proves_every_byte_and_counts_the_persons_rows(
     assert report.erased == 26
 
 
+def test_a_damaged_backup_stops_no_erasure_and_expires_early(
+    conn, store, person, back_up, ask, forget
+):
+    folder = back_up()
+    for name in ("shopify_orders", "agent_queries"):
+        path = store.path(f"{folder}/{name}.copy.zst")
+        path.write_bytes(path.read_bytes()[:-9])
+
+    report = forget(ask(*SAID))
+
+    assert report.backups == {folder: 0}
+    assert report.tables["shopify_order_lines"] == 1
+    latest = conn.execute(
+        text("select max(expires_at) from ocd.artifact where starts_with(name, :folder)"),
+        {"folder": folder},
+    ).scalar_one()
+    assert latest <= report.gone_by
+
+
 def test_new_rows_of_somebody_who_comes_again_are_restored(
     conn, db, person, ask, forget, back_up, wish, bring_back
 ):
