@@ -36,6 +36,17 @@ SCHEDULE = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 900},
     },
+    # On the first of each month.
+    "restore drill": {
+        "task": "lifecycle.drill",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
+    "erasure clocks": {
+        "task": "lifecycle.watch_erasures",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
     # Sundays.
     "reread": {
         "task": "lifecycle.reread",

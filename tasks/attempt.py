@@ -103,11 +103,13 @@ def _why_nothing(run_id: int) -> str:
         return f"run {run_id}: nothing to do, it is {history.state_of(conn, run_id) or 'unknown'}"
 
 
-def run_here(job: Job[Any, Any], params: Mapping[str, Any]) -> Report:
+def run_here(
+    job: Job[Any, Any], params: Mapping[str, Any], *, requested_by: str | None = None
+) -> Report:
     """Run a job in this process for its current window; raises what the body raised."""
     from tasks.publish import order_now, publish_all
 
-    order = order_now(job, params)
+    order = order_now(job, params, requested_by=requested_by)
     with runtime.engine().begin() as conn:
         placed = enqueue.add(conn, order, retry_ended=True)
     run = _claim(job, placed.run_id)

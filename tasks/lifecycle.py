@@ -23,6 +23,7 @@ from ocd.lifecycle import page as pages
 from ocd.lifecycle import purge as purges
 from ocd.lifecycle import reread as rereading
 from ocd.lifecycle import rotate as rotation
+from ocd.lifecycle import tombstones
 from ocd.lifecycle import verify as verification
 from ocd.lifecycle.policy import Limits
 from ocd.lifecycle.rotation_policy import Keep
@@ -56,7 +57,8 @@ def verify(door: Door) -> verification.VerifyReport:
         store=door.store,
         keeper=door.keeper,
         keys=door.settings.signing_keys(),
-        scratch=_scratch(door),
+        scratch=scratch_of(door),
+        erased=tombstones.standing(door.conn, door.store, door.settings.erasure_key),
     )
 
 
@@ -107,7 +109,8 @@ def _backup_life(settings: Settings) -> timedelta:
     )
 
 
-def _scratch(door: Door) -> verification.Scratch:
+def scratch_of(door: Door) -> verification.Scratch:
+    """Return what gives an empty database to restore into: a throw-away server, or one on a server that is set."""
     url = door.settings.scratch_database_url
     return scratch_postgres if url is None else partial(scratch_database, url)
 

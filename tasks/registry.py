@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tasks import database, ledger, lifecycle, quality, sources, warehouse
+from tasks import database, ledger, lifecycle, quality, restores, sources, warehouse
 from tasks.job import JOBS
 
-MODULES = (database, ledger, lifecycle, quality, sources, warehouse)
+MODULES = (database, ledger, lifecycle, quality, restores, sources, warehouse)
 
 __all__ = ["JOBS", "MODULES"]

@@ -33,6 +33,11 @@ TABLES = (
             "support_curated_replies",
             "product_categories",
             "customer_segments",
+        )
+    ),
+    *(
+        f"landing.{name}"
+        for name in (
             "chatwoot_conversations",
             "chatwoot_messages",
             "shopify_orders",

@@ -46,7 +46,7 @@ log_parameter_max_length = 0
 log_parameter_max_length_on_error = 0
 """
 # A scratch server may lose everything at any time.
-_SCRATCH_CONF = "shared_buffers = 64MB\nfsync = off\nfull_page_writes = off\nsynchronous_commit = off\nmax_wal_size = 4GB\nautovacuum = off\nwal_level = minimal\nmax_wal_senders = 0\n"
+SCRATCH_CONF = "shared_buffers = 64MB\nfsync = off\nfull_page_writes = off\nsynchronous_commit = off\nmax_wal_size = 4GB\nautovacuum = off\nwal_level = minimal\nmax_wal_senders = 0\n"
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def scratch_postgres() -> Iterator[str]:
     base = Path(tempfile.mkdtemp(prefix=f"{_SCRATCH_PREFIX}{os.getpid()}-"))
     identity = Identity.unprivileged()
     identity.own(base)
-    cluster = Cluster(base, identity, _SCRATCH_CONF)
+    cluster = Cluster(base, identity, SCRATCH_CONF)
     password = secrets.token_urlsafe(24)
     try:
         cluster.initialise(password, durable=False)
@@ -306,7 +306,7 @@ def sweep_scratch() -> None:
         with suppress(FileNotFoundError):  # another sweep was faster
             is_ours = base.stat().st_uid == our_uid
             if pid.isdigit() and is_ours and not is_alive(int(pid), ""):
-                _remove_cluster(Cluster(base, ours, _SCRATCH_CONF))
+                _remove_cluster(Cluster(base, ours, SCRATCH_CONF))
 
 
 def _remove_cluster(cluster: Cluster) -> None:

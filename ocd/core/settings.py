@@ -115,6 +115,11 @@ class Settings:
     backup_trust_hours: int = _setting(
         26, "Age at which a verified backup no longer allows a purge."
     )
+    erasure_key: str | None = _setting(
+        None,
+        "Key of the hashes that stand for erased ids, 32 characters or more; where the queue restore is worked on. Keep it apart from the backups. The home's embedded servers have one of their own.",
+        secret=True,
+    )
     reconcile_s: int = _setting(
         60,
         "Seconds between two sweeps of the reconciler; a message not picked up for as long is sent again.",
@@ -243,6 +248,9 @@ class Settings:
             ),
             "OCD_GA_PROPERTY: digits only, as shown in GA4's admin": bool(
                 self.ga_property and not self.ga_property.isdigit()
+            ),
+            "OCD_ERASURE_KEY: at least 32 characters, such as `openssl rand -base64 33` gives": bool(
+                self.erasure_key and len(self.erasure_key) < 32
             ),
             f"OCD_SHOP_TIME_ZONE: {self.shop_time_zone!r} is no time zone; expected a name such as America/Los_Angeles": not _is_zone(
                 self.shop_time_zone

@@ -17,7 +17,7 @@ _POLICIES = statement(__file__, "list_policies.sql")
 #: Tables of ours that the facts speak of, beside everything in the shop's schemas.
 LEDGER_TABLES = {"tables": [one.table for one in DATASETS if one.schema == "ocd"]}
 #: An adopted table may count its ids by a sequence that its writers must reach.
-_SEQUENCE = frozenset({"usage", "select"})
+_SEQUENCE = frozenset({"usage", "select", "update"})
 
 
 @dataclass(frozen=True, order=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from ocd.core.sqlfiles import plain
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
 from ocd.datasets.registry import dataset as dataset_named
+from ocd.ledger.run import Run
 from ocd.lifecycle import content, copying, snapshots, structure
 from ocd.lifecycle.manifest import Definition, Manifest, Part, open_part
 
@@ -38,10 +40,30 @@ class Loaded:
 
 
 Told = Callable[[Part, int], None]
+#: What a part's rows pass through on their way, such as a sieve.
+Through = Callable[[Part, Iterator[bytes]], Iterator[bytes]]
+
+
+def telling(run: Run, found: Manifest) -> Told:
+    """Show how many rows of all parts are back; several threads tell."""
+    lock = threading.Lock()
+    restored: dict[str, int] = {}
+
+    def told(part: Part, rows: int) -> None:
+        with lock:
+            restored[part.dataset] = rows
+            run.progress(sum(restored.values()), found.rows, "rows restored")
+
+    return told
 
 
 def rebuild(
-    url: str, manifest: Manifest, store: Store, *, told: Told = lambda part, rows: None
+    url: str,
+    manifest: Manifest,
+    store: Store,
+    *,
+    told: Told = lambda part, rows: None,
+    through: Through = lambda part, blocks: blocks,
 ) -> dict[str, Loaded]:
     """Migrate the empty database at `url` to the backup's revision and load every part into it.
 
@@ -55,7 +77,7 @@ def rebuild(
     with psycopg.connect(url) as conn:
         foreign_keys = _drop_foreign_keys(conn, by_size)
     with ThreadPoolExecutor(WORKERS) as pool:
-        found = list(pool.map(lambda part: _load_alone(url, part, store, told), by_size))
+        found = list(pool.map(lambda part: _load_alone(url, part, store, told, through), by_size))
     loaded = {part.dataset: one for part, one in zip(by_size, found, strict=True)}
     whole = {dataset_named(name).table for name, one in loaded.items() if not one.damage}
     with psycopg.connect(url) as conn:
@@ -76,14 +98,14 @@ def _require_empty(url: str, manifest: Manifest) -> None:
                 )
 
 
-def _load_alone(url: str, part: Part, store: Store, told: Told) -> Loaded:
+def _load_alone(url: str, part: Part, store: Store, told: Told, through: Through) -> Loaded:
     started = time.monotonic()
     try:
         with psycopg.connect(url) as conn, conn.cursor() as cursor:
             snapshots.pin(cursor)
             dataset = dataset_named(part.dataset)
             cursor.execute(sql.SQL("truncate {}").format(copying.table_of(dataset)))
-            load(cursor, part, store, is_new=True, told=told)
+            load(cursor, part, store, is_new=True, told=told, through=through)
             found = content.measure(cursor, dataset, part.columns, part.hashed_as_text)
     except ContractBroken as error:
         return Loaded(None, (), {}, time.monotonic() - started, error.message)
@@ -114,6 +136,7 @@ def load(
     *,
     is_new: bool = False,
     told: Told = lambda part, rows: None,
+    through: Through = lambda part, blocks: blocks,
 ) -> None:
     """Load a part into its table, with the columns, indexes and constraints that it lacks there.
 
@@ -131,7 +154,7 @@ def load(
         told(part, restored)
         return block
 
-    blocks = map(counted, open_part(store, part))
+    blocks = through(part, map(counted, open_part(store, part)))
     copying.copy_in(cursor, dataset, part.columns, blocks, is_new=is_new)
     _add_missing(cursor, dataset, indexes)
     _add_missing(cursor, dataset, part.structure)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -24,6 +23,7 @@ from ocd.lifecycle import loading, manifest
 from ocd.lifecycle.backup import SOURCE
 from ocd.lifecycle.loading import Loaded
 from ocd.lifecycle.manifest import Manifest, Part
+from ocd.lifecycle.tombstones import Tombstones
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ class VerifyReport:
     level: int
     restore_s: float
     compared: tuple[Compared, ...]
+    erased: int = 0  # rows of erased people, which no restore brings back
 
     @property
     def rows(self) -> int:
@@ -68,26 +69,35 @@ class VerifyReport:
     def summary(self) -> str:
         """One line for people."""
         equal = sum(one.is_equal for one in self.compared)
+        erased = f", {self.erased:,} of them of erased people" if self.erased else ""
         return (
-            f"{equal} of {len(self.compared)} tables restored equal, {self.rows:,} rows in"
+            f"{equal} of {len(self.compared)} tables restored equal, {self.rows:,} rows{erased} in"
             f" {self.restore_s:.1f} s, L{self.level}, backup run {self.backup_run}"
         )
 
 
 def verify(
-    conn: Connection, *, run: Run, store: Store, keeper: Keeper, keys: SigningKeys, scratch: Scratch
+    conn: Connection,
+    *,
+    run: Run,
+    store: Store,
+    keeper: Keeper,
+    keys: SigningKeys,
+    scratch: Scratch,
+    erased: Tombstones | None = None,
 ) -> VerifyReport:
     """Restore the newest backup, tonight's first, and compare everything that its manifest says.
 
     Records one verification per dataset, commits once, then raises ContractBroken if one differs.
     Raises PolicyRefused where there is no backup, ConfigError where its key is not at hand. `scratch` gives the
-    URL of an empty throw-away database, as a login that may create what the migrations create.
+    URL of an empty throw-away database, as a login that may create what the migrations create. Rows of erased
+    people are compared like all others, and counted: no restore brings them back.
     """
     backup = conn.execute(_NEWEST, {"window_start": run.window.start}).first()
     conn.rollback()
     if backup is None:
         raise PolicyRefused("there is no backup to verify; run `ocd run lifecycle.backup` first")
-    restore_s = 0.0
+    restore_s, erased_rows = 0.0, 0
     try:
         found = manifest.read(store, backup.manifest, keys, sha256=backup.manifest_sha256)
     except ContractBroken as error:
@@ -95,7 +105,9 @@ def verify(
             Compared(name, 0, "", False, DAMAGED, 0.0, error.message) for name in backup.datasets
         )
     else:
-        compared, restore_s = _restored(found, run, store, scratch)
+        compared, restore_s, erased_rows = _restored(
+            found, run, store, scratch, erased or Tombstones()
+        )
     report = VerifyReport(
         backup.id,
         backup.run_id,
@@ -103,6 +115,7 @@ def verify(
         min((one.level if one.is_equal else DAMAGED for one in compared), default=DAMAGED),
         restore_s,
         compared,
+        erased_rows,
     )
     with run.batch(conn) as batch:
         _record(conn, run, keeper, report)
@@ -117,28 +130,23 @@ def verify(
 
 
 def _restored(
-    found: Manifest, run: Run, store: Store, scratch: Scratch
-) -> tuple[tuple[Compared, ...], float]:
+    found: Manifest, run: Run, store: Store, scratch: Scratch, erased: Tombstones
+) -> tuple[tuple[Compared, ...], float, int]:
+    sieves = {part.dataset: erased.of_part(found, part) for part in found.parts}
+
+    def through(part: Part, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        sieve = sieves[part.dataset]
+        return sieve.counting(blocks) if sieve else blocks
+
     with scratch() as url:
         started = time.monotonic()
-        loaded = loading.rebuild(url, found, store, told=_telling(run, found))
+        loaded = loading.rebuild(
+            url, found, store, told=loading.telling(run, found), through=through
+        )
         took_s = time.monotonic() - started
         is_same_major = _major(found.server_version) == _major(_server_version(url))
     compared = tuple(_compared(part, loaded[part.dataset], is_same_major) for part in found.parts)
-    return compared, took_s
-
-
-def _telling(run: Run, found: Manifest) -> loading.Told:
-    """Show how many rows of all parts are back; several threads tell."""
-    lock = threading.Lock()
-    restored: dict[str, int] = {}
-
-    def told(part: Part, rows: int) -> None:
-        with lock:
-            restored[part.dataset] = rows
-            run.progress(sum(restored.values()), found.rows, "rows restored")
-
-    return told
+    return compared, took_s, sum(one.removed for one in sieves.values() if one)
 
 
 def _compared(part: Part, loaded: Loaded, is_same_major: bool) -> Compared:

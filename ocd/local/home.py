@@ -38,6 +38,7 @@ def open_home(settings: Settings, servers: Servers, *, with_redis: bool) -> Sett
         redis_url=servers.redis.url() if servers.redis.pid() is not None else None,
         purge_enabled=True,
         signing_key=settings.signing_key or (secret(settings.home, "signing"),),
+        erasure_key=settings.erasure_key or secret(settings.home, "erasure-key"),
     )
 
 

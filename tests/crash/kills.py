@@ -93,13 +93,16 @@ def _carry_out(command: list[str], deed: Deed, number: int) -> float:
 
 
 def _deeds() -> dict[str, Callable[[], AbstractContextManager[Deed]]]:
-    from tests.crash import killed_proof, killed_purge
+    from tests.crash import killed_proof, killed_purge, killed_return
 
     return {
         "purge": killed_purge.deed,
         "backup": killed_proof.backup_deed,
         "verify": killed_proof.verify_deed,
         "rotate": killed_proof.rotate_deed,
+        "restore": killed_return.restore_deed,
+        "unpurge": killed_return.unpurge_deed,
+        "erase": killed_return.erase_deed,
     }
 
 

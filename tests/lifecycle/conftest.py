@@ -19,13 +19,15 @@ from ocd.ledger.claims import Ending
 from ocd.ledger.evidence import Report, to_evidence
 from ocd.ledger.run import Run
 from ocd.ledger.states import State
-from ocd.lifecycle import purge
+from ocd.lifecycle import backup as backups
+from ocd.lifecycle import deadlines, erase, erasures, purge, restore
 from ocd.lifecycle.policy import Limits
 from ocd.lifecycle.purge import Terms
-from tests.conftest import at
+from tests.conftest import KEYS, at
 from tests.factories.clock import NOW
 
 _numbers = itertools.count()
+ERASURE_KEY = "a key of the tests, long enough to hash"
 
 #: Small batches, and no limit that tables of a few rows would pass.
 TERMS = Terms(batch_rows=500, limits=Limits(share_percent=100, jump_days=9999))
@@ -122,6 +124,105 @@ def delete(conn, store, keeper_for, start_run, end):
             conn, dataset, run=run, store=store, keeper=keeper_for(run), now=NOW, terms=terms
         )
         end(run, report)
+        return report
+
+    return deed
+
+
+@pytest.fixture
+def back_up(conn, store, keeper_for, start_run, end) -> Callable[..., str]:
+    """Back everything up in a run of its own; returns the backup's folder in the store."""
+
+    def deed(window: str = "2026-11-23") -> str:
+        run = start_run("lifecycle.backup", window)
+        report = backups.backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
+        end(run)
+        return report.manifest.removesuffix("/manifest.json")
+
+    return deed
+
+
+@pytest.fixture
+def wish(conn) -> Callable[..., int]:
+    """Note what somebody wants back; returns the number of the request."""
+
+    def deed(source: str, name: str, **wanted) -> int:
+        here = conn.execute(text("select current_database()")).scalar_one()
+        made = restore.Wish(source, name, **{"confirmed_database": here} | wanted)
+        number = restore.wish(conn, made, requested_by="mara")
+        conn.commit()
+        return number
+
+    return deed
+
+
+@pytest.fixture
+def bring_back(conn, store, start_run, end, scratch):
+    """Carry out a request to restore, in a run of its own; a kept server is an empty database of this session."""
+
+    def deed(number: int, *, run=None, is_dry=False, kept_server=None):
+        run = run or start_run("lifecycle.restore", subject={"request": number}, is_dry=is_dry)
+        report = restore.restore(
+            conn,
+            number,
+            run=run,
+            store=store,
+            keys=KEYS,
+            key=ERASURE_KEY,
+            kept_server=kept_server,
+            scratch=scratch,
+        )
+        end(run)
+        return report
+
+    return deed
+
+
+@pytest.fixture
+def undo(conn, store, start_run, end):
+    """Carry out a request to unpurge, in a run of its own."""
+
+    def deed(number: int, *, run=None, is_dry=False, store=store):
+        run = run or start_run("lifecycle.unpurge", subject={"request": number}, is_dry=is_dry)
+        report = restore.unpurge(conn, number, run=run, store=store, key=ERASURE_KEY)
+        end(run)
+        return report
+
+    return deed
+
+
+@pytest.fixture
+def ask(conn) -> Callable[..., int]:
+    """Note that somebody asks to be forgotten, by lines such as `conversation:c1`; returns the number."""
+
+    def deed(*lines: str, received_at: datetime = NOW, proof: str = "email-and-order") -> int:
+        made = erasures.add(
+            conn,
+            deadlines.subjects_of(lines),
+            proof=proof,
+            received_at=received_at,
+            requested_by="mara",
+        )
+        conn.commit()
+        return made.number
+
+    return deed
+
+
+@pytest.fixture
+def forget(conn, store, keeper_for, start_run, end):
+    """Carry out an erasure, or plan it, in a run of its own."""
+
+    def deed(number: int, *, run=None, is_dry=False, erasers=(), key=ERASURE_KEY, store=store):
+        # Each time on another day: a run that failed in the hands of a test stays claimed.
+        day = f"2026-10-{next(_numbers) % 28 + 1:02}"
+        run = run or start_run("lifecycle.erase", day, subject={"request": number}, is_dry=is_dry)
+        common = {"run": run, "store": store, "keys": KEYS, "now": run.now, "erasers": erasers}
+        if is_dry:
+            report = erase.plan(conn, number, **common)
+        else:
+            report = erase.erase(conn, number, keeper=keeper_for(run), key=key, **common)
+        end(run)
         return report
 
     return deed
