@@ -30,6 +30,12 @@ SCHEDULE = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 900},
     },
+    # Sundays.
+    "profile": {
+        "task": "quality.profile",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
     # Its period is OCD_CANARY_S.
     "canary": {
         "task": "ledger.canary",

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "system",
         "Migrate the database and look at it: upgrade, downgrade, status, audit, slow.",
     ),
+    "quality": ("quality", "Look at what the data is like: profiles and suggested rules."),
     "check": ("system", "Check settings, servers and schema before anything runs."),
     "api": ("health", "Serve health and metrics over HTTP."),
     "up": ("system", "Run everything on this machine, in the foreground."),

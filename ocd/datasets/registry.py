@@ -10,6 +10,7 @@ from ocd.datasets.dashboard import DASHBOARD_FACTS, FACTS, METRIC_FACTS
 from ocd.datasets.decisions import DECISION_LOG, DECISION_SYNC_EVENT_LOGS, OBSERVABILITY_LOGS
 from ocd.datasets.facts import Dataset
 from ocd.datasets.ledger import ATTEMPT, LOG_LINE
+from ocd.datasets.measured import COLUMN_PROFILE, COMPLETENESS, CONSISTENCY
 from ocd.datasets.mirrors import (
     CHATWOOT_CONVERSATIONS,
     CHATWOOT_MESSAGES,
@@ -25,6 +26,9 @@ DATASETS: tuple[Dataset, ...] = (
     AGENT_QUERIES,
     ATTEMPT,
     LOG_LINE,
+    COLUMN_PROFILE,
+    COMPLETENESS,
+    CONSISTENCY,
     AGENT_RUN,
     AGENT_QC,
     DECISION_SYNC_EVENT_LOGS,

@@ -66,6 +66,31 @@ ROWS: dict[str, dict[str, str]] = {
         "level": "'info'",
         "event": "'e'",
     },
+    "column_profile": {
+        "run_id": RUN,
+        "dataset": "'d'",
+        "column_name": "'c{n}'",
+        "rows": "1",
+        "nulls": "0",
+        "stats": "'{{}}'",
+        "profiled_at": "now()",
+    },
+    "completeness": {
+        "run_id": RUN,
+        "dataset": "'d{n}'",
+        "hour_at": "now()",
+        "seen": "1",
+        "nulls": "'{{}}'",
+    },
+    "consistency": {
+        "run_id": RUN,
+        "check_name": "'c{n}'",
+        "checked": "1",
+        "broken": "0",
+        "sample_keys": "'{{}}'",
+        "figures": "'{{}}'",
+        "checked_at": "now()",
+    },
 }
 
 #: A column that an update may set to itself, where the facts name no others.
@@ -92,6 +117,9 @@ CHANGED = {
     "shopify_inventory": "quantity",
     "ledger_attempt": "outcome",
     "ledger_log_line": "event",
+    "column_profile": "stats",
+    "completeness": "seen",
+    "consistency": "broken",
 }
 
 

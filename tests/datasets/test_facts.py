@@ -79,12 +79,18 @@ CLOSED = {
 }
 #: What our own code writes about runs, from counts and keys.
 OURS = {
+    "check_name",
+    "column_name",
+    "dataset",
     "error_class",
     "error_message",
     "event",
     "fields",
+    "figures",
     "level",
+    "nulls",
     "outcome",
+    "stats",
     "traceback",
     "worker",
 }

@@ -1,0 +1,17 @@
+"""Commands of quality: `ocd quality profile | suggest`."""
+
+from __future__ import annotations
+
+import click
+
+from tasks.commands.profile import profile
+from tasks.commands.suggest import suggest
+
+
+@click.group(epilog="Example: ocd quality profile agent_queries")
+def quality() -> None:
+    """Look at what the data is like, and mend it."""
+
+
+for _command in (profile, suggest):
+    quality.add_command(_command)

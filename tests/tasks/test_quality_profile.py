@@ -1,0 +1,88 @@
+"""`ocd quality profile | suggest`, as a person types them."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+import yaml
+
+from ocd.core.embedded import Postgres
+from tests.shell import Shell
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A home with sample rows, analysed."""
+    made = Shell(tmp_path_factory.mktemp("desk") / ".ocd")
+    made("seed", "--rows", "3000")
+    postgres = Postgres(made.home)
+    postgres.start()
+    with psycopg.connect(postgres.url("owner"), autocommit=True) as owner:
+        owner.execute("analyze")
+    yield made
+    made("down")
+
+
+def test_a_table_is_profiled_on_the_spot(desk):
+    found = desk.json("quality", "profile", "agent_queries")
+    page = desk("quality", "profile", "agent_queries").stdout
+
+    latency = next(one for one in found["columns"] if one["name"] == "latency_ms")
+    assert latency["rows"] == found["rows"] == 1_800
+    assert latency["stats"]["min"] >= 0
+    assert f"{found['rows']:,} rows" in page
+    assert "latency_ms" in page
+
+
+def test_rules_are_printed_and_written_only_where_asked(desk, tmp_path):
+    target = tmp_path / "accepted.yml"
+
+    printed = desk("quality", "suggest", "agent_queries").stdout
+    assert not target.exists()
+    desk("quality", "suggest", "agent_queries", "--rule", "agent.known", "--accept", str(target))
+
+    (table,) = yaml.safe_load(printed)["schema"]
+    assert {one["name"] for one in table["properties"]} >= {"agent", "latency_ms"}
+    (accepted,) = yaml.safe_load(target.read_text())["schema"]
+    (agent,) = accepted["properties"]
+    assert "quality" not in accepted
+    assert agent["quality"][0]["id"] == "known"
+
+
+def test_a_file_that_exists_is_not_written_over(desk, tmp_path):
+    target = tmp_path / "mine.yml"
+    target.write_text("mine")
+
+    said = desk("quality", "suggest", "agent_queries", "--accept", str(target), code=2).stderr
+
+    assert "name a new file" in said
+    assert target.read_text() == "mine"
+
+
+def test_wrong_arguments_say_what_is_right(desk, tmp_path):
+    assert "agent_queries" in desk("quality", "profile", "agent_querys", code=2).stderr
+    assert "no such file" in desk("quality", "profile", str(tmp_path / "no.csv"), code=2).stderr
+    said = desk("quality", "suggest", "agent_queries", "--rule", "agent.knwn", code=2).stderr
+    assert "did you mean 'agent.known'" in said
+    assert (
+        "for files"
+        in desk("quality", "profile", "agent_queries", "--dataset", "facts", code=2).stderr
+    )
+
+
+def test_a_file_is_profiled_without_a_database(desk, tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text("id,total\n1,10.5\n2,\n")
+
+    found = desk.json("quality", "profile", str(path))
+
+    assert [one["name"] for one in found["columns"]] == ["id", "total"]
+    assert found["columns"][1]["null_share"] == 0.5
+
+
+def test_the_job_keeps_the_profiles_of_all_tables(desk):
+    (run,) = desk.json("run", "quality.profile")
+
+    assert run["state"] == "done"
+    assert run["evidence"]["tables"] > 20
+    assert desk.json("quality", "profile", "agent_queries")["drifts"] == []
