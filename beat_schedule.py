@@ -36,6 +36,11 @@ SCHEDULE = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 900},
     },
+    "completeness": {
+        "task": "quality.completeness",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
     # Its period is OCD_CANARY_S.
     "canary": {
         "task": "ledger.canary",

@@ -5,12 +5,16 @@ from __future__ import annotations
 from ocd.datasets.registry import DATASETS
 from ocd.datasets.registry import dataset as dataset_named
 from ocd.ledger.weekdays import Weekdays
+from ocd.ledger.windows import Daily
 from ocd.quality import check as checks
+from ocd.quality import completeness as hours
 from ocd.quality.agents import RULES
 from ocd.quality.profile import keep as profiles
 from tasks.job import Door, job
 
 SUNDAY = 6
+#: Tables of the desk and its mirrors, without what the ledger writes about itself.
+OF_THE_DESK = tuple(one for one in DATASETS if one.schema != "ocd")
 
 
 @job("quality.check", queue="short", effect="read_only")
@@ -30,3 +34,17 @@ def profile(door: Door, dataset: str = "all") -> profiles.ProfileReport:
     """Profile tables, one scan each, keep what was found, say what changed since the last time."""
     chosen = DATASETS if dataset == "all" else (dataset_named(dataset),)
     return profiles.profile(door.conn, chosen, run=door.run, now=door.now)
+
+
+@job(
+    "quality.completeness",
+    queue="short",
+    effect="idempotent",
+    subject=("dataset",),
+    cadence=Daily(hour=3),
+    can_backfill=True,
+)
+def completeness(door: Door, dataset: str = "all") -> hours.CompletenessReport:
+    """Count what each hour of the day brought to each table, against earlier weeks."""
+    chosen = OF_THE_DESK if dataset == "all" else (dataset_named(dataset),)
+    return hours.measure(door.conn, chosen, run=door.run, zone=door.settings.zone())

@@ -1,9 +1,10 @@
-"""Commands of quality: `ocd quality profile | suggest`."""
+"""Commands of quality: what the data is like."""
 
 from __future__ import annotations
 
 import click
 
+from tasks.commands.completeness import completeness
 from tasks.commands.profile import profile
 from tasks.commands.suggest import suggest
 
@@ -13,5 +14,5 @@ def quality() -> None:
     """Look at what the data is like, and mend it."""
 
 
-for _command in (profile, suggest):
+for _command in (profile, suggest, completeness):
     quality.add_command(_command)

@@ -86,3 +86,15 @@ def test_the_job_keeps_the_profiles_of_all_tables(desk):
     assert run["state"] == "done"
     assert run["evidence"]["tables"] > 20
     assert desk.json("quality", "profile", "agent_queries")["drifts"] == []
+
+
+def test_what_each_day_brought_is_counted_and_shown(desk):
+    assert "nothing is kept" in desk("quality", "completeness", "agent_queries").stdout
+    (run,) = desk.json("run", "quality.completeness")
+
+    (day,) = desk.json("quality", "completeness", "agent_queries")
+
+    assert (run["state"], day["day"]) == ("done", run["window"])
+    assert day["seen"] > 0
+    assert day["expected"] is None
+    assert f"{day['seen']:,}" in desk("quality", "completeness", "agent_queries").stdout
