@@ -8,8 +8,10 @@ from ocd.ledger.weekdays import Weekdays
 from ocd.ledger.windows import Daily
 from ocd.quality import check as checks
 from ocd.quality import completeness as hours
+from ocd.quality import consistency as counterparts
 from ocd.quality.agents import RULES
 from ocd.quality.profile import keep as profiles
+from ocd.quality.references import RECONCILIATIONS, REFERENCES
 from tasks.job import Door, job
 
 SUNDAY = 6
@@ -48,3 +50,9 @@ def completeness(door: Door, dataset: str = "all") -> hours.CompletenessReport:
     """Count what each hour of the day brought to each table, against earlier weeks."""
     chosen = OF_THE_DESK if dataset == "all" else (dataset_named(dataset),)
     return hours.measure(door.conn, chosen, run=door.run, zone=door.settings.zone())
+
+
+@job("quality.consistency", queue="short", effect="idempotent", cadence=Daily(hour=4))
+def consistency(door: Door) -> counterparts.ConsistencyReport:
+    """Look for rows without their counterpart in another table, and for figures that disagree."""
+    return counterparts.check(door.conn, REFERENCES, RECONCILIATIONS, run=door.run, now=door.now)

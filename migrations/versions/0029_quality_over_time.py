@@ -44,7 +44,7 @@ TABLES = {
     "consistency": """
     create table ocd.consistency (
       id bigint generated always as identity primary key,
-      run_id bigint not null references ocd.run (id),
+      run_id bigint references ocd.run (id),
       check_name text not null,
       checked bigint not null check (checked >= 0),
       broken bigint not null check (broken >= 0),
@@ -88,8 +88,8 @@ COMMENTS = {
     "consistency": {
         "": "What each check between tables found.",
         "id": "Identity.",
-        "run_id": "The run that checked.",
-        "check_name": "Reference or reconciliation that was checked.",
+        "run_id": "The run that checked; null for a comparison by hand.",
+        "check_name": "Reference, reconciliation or copy that was checked.",
         "checked": "Rows or figures that were compared.",
         "broken": "How many of them have no counterpart, or another value there.",
         "sample_keys": "Keys of some of the rows.",

@@ -84,14 +84,17 @@ CONSISTENCY = Dataset(
     table="ocd.consistency",
     description="What each check between tables found.",
     owner="engineering",
-    grain="one row per run and check",
+    grain="one row per check and time that it was made",
     key="id",
     event_time="checked_at",
     columns=(
         ID,
-        Column("run_id", "bigint", "The run that checked.", nullable=False),
+        Column("run_id", "bigint", "The run that checked; null for a comparison by hand."),
         Column(
-            "check_name", "text", "Reference or reconciliation that was checked.", nullable=False
+            "check_name",
+            "text",
+            "Reference, reconciliation or copy that was checked.",
+            nullable=False,
         ),
         Column("checked", "bigint", "Rows or figures that were compared.", nullable=False),
         Column(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from tasks.commands.completeness import completeness
+from tasks.commands.consistency import consistency
 from tasks.commands.profile import profile
 from tasks.commands.suggest import suggest
 
@@ -14,5 +15,5 @@ def quality() -> None:
     """Look at what the data is like, and mend it."""
 
 
-for _command in (profile, suggest, completeness):
+for _command in (profile, suggest, completeness, consistency):
     quality.add_command(_command)

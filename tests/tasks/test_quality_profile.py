@@ -6,7 +6,7 @@ import psycopg
 import pytest
 import yaml
 
-from ocd.core.embedded import Postgres
+from ocd.core.embedded import Servers
 from tests.shell import Shell
 
 
@@ -15,11 +15,12 @@ def desk(tmp_path_factory):
     """A home with sample rows, analysed."""
     made = Shell(tmp_path_factory.mktemp("desk") / ".ocd")
     made("seed", "--rows", "3000")
-    postgres = Postgres(made.home)
-    postgres.start()
-    with psycopg.connect(postgres.url("owner"), autocommit=True) as owner:
+    servers = Servers(made.home)
+    servers.attach(with_redis=False)
+    with psycopg.connect(servers.postgres.url("owner"), autocommit=True) as owner:
         owner.execute("analyze")
     yield made
+    servers.release()
     made("down")
 
 
@@ -98,3 +99,45 @@ def test_what_each_day_brought_is_counted_and_shown(desk):
     assert day["seen"] > 0
     assert day["expected"] is None
     assert f"{day['seen']:,}" in desk("quality", "completeness", "agent_queries").stdout
+
+
+def test_tables_are_held_against_each_other_and_the_past_is_shown(desk):
+    assert "nothing is kept" in desk("quality", "consistency", "history").stdout
+    (run,) = desk.json("run", "quality.consistency")
+
+    found = {one["check_name"]: one for one in desk.json("quality", "consistency", "history")}
+    page = desk("quality", "consistency", "history", "--check", "lines.order").stdout
+
+    assert run["state"] == "done"
+    assert found["lines.order"]["checked"] > 0
+    assert found["lines.order"]["broken"] == found["messages.conversation"]["broken"] == 0
+    assert "lines.order" in page
+    assert (
+        "did you mean"
+        in desk("quality", "consistency", "history", "--check", "lines.ordr", code=2).stderr
+    )
+
+
+def test_a_table_is_compared_with_a_copy_of_it(desk, tmp_path):
+    url_file = tmp_path / "copy.url"
+    url = Servers(desk.home).postgres.url("owner")
+    url_file.write_text(url)
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("create table public.restored as select * from agent_queries")
+        owner.execute(
+            "update public.restored set latency_ms = -1 where id = (select max(id) from restored)"
+        )
+        owner.execute("alter table public.restored add primary key (id)")
+
+    diff = ("quality", "consistency", "diff", "agent_queries")
+    same = desk(*diff, "--copy-url-file", str(url_file)).stdout
+    other = desk(*diff, "--copy-url-file", str(url_file), "--copy", "public.restored", code=1)
+    found = desk.json("quality", "consistency", "history", "--check", "copy.agent_queries")
+
+    assert "equal; 1 ranges hashed" in same
+    assert "changed: 1" in other.stdout
+    assert [one["broken"] for one in found] == [1, 0]
+    assert "where the copy is" in desk(*diff, code=2).stderr
+    url_file.write_text("not a url")
+    refused = desk(*diff, "--copy-url-file", str(url_file), code=2).stderr
+    assert "expected a URL" in refused
