@@ -39,7 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "system",
         "Migrate the database and look at it: upgrade, downgrade, status, audit, slow.",
     ),
-    "quality": ("quality", "Look at what the data is like: profiles and suggested rules."),
+    "quality": (
+        "quality",
+        "Look at what the data is like, and mend it: profile, suggest, completeness, consistency, cleanse.",
+    ),
     "check": ("system", "Check settings, servers and schema before anything runs."),
     "api": ("health", "Serve health and metrics over HTTP."),
     "up": ("system", "Run everything on this machine, in the foreground."),

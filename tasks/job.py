@@ -85,6 +85,8 @@ class Facts:
     can_backfill: bool = False
     catch_up: CatchUp = LAST
     expand: Mapping[str, Callable[[], tuple[str, ...]]] = field(default_factory=dict)
+    #: Only people order it: neither beat nor a flow does.
+    is_on_demand: bool = False
 
 
 class Job(Generic[P, R]):

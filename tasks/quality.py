@@ -10,6 +10,8 @@ from ocd.quality import check as checks
 from ocd.quality import completeness as hours
 from ocd.quality import consistency as counterparts
 from ocd.quality.agents import RULES
+from ocd.quality.cleanse import apply as cleansing
+from ocd.quality.cleanse import revert as reverting
 from ocd.quality.profile import keep as profiles
 from ocd.quality.references import RECONCILIATIONS, REFERENCES
 from tasks.job import Door, job
@@ -56,3 +58,27 @@ def completeness(door: Door, dataset: str = "all") -> hours.CompletenessReport:
 def consistency(door: Door) -> counterparts.ConsistencyReport:
     """Look for rows without their counterpart in another table, and for figures that disagree."""
     return counterparts.check(door.conn, REFERENCES, RECONCILIATIONS, run=door.run, now=door.now)
+
+
+@job("quality.cleanse", queue="long", effect="fenced", subject=("plan",), is_on_demand=True)
+def cleanse(door: Door, plan: str = "", *, dry_run: bool = False) -> cleansing.CleansingReport:
+    """Mend exactly what a kept plan says, in batches; every old and new value is kept."""
+    if dry_run:
+        return cleansing.rehearse(door.conn, plan)
+    return cleansing.apply(door.conn, plan, run=door.run)
+
+
+@job(
+    "quality.revert_cleansing",
+    queue="long",
+    effect="fenced",
+    subject=("of_run",),
+    is_on_demand=True,
+)
+def revert_cleansing(
+    door: Door, of_run: int = 0, *, dry_run: bool = False
+) -> reverting.RevertReport:
+    """Give the rows that a cleansing mended their old values back, where nobody changed them since."""
+    if dry_run:
+        return reverting.rehearse(door.conn, of_run)
+    return reverting.revert(door.conn, of_run, run=door.run)

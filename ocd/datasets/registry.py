@@ -5,6 +5,7 @@ from __future__ import annotations
 from ocd.core.errors import UnknownName
 from ocd.datasets.agent_runs import AGENT_QC, AGENT_RUN
 from ocd.datasets.agents import AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES
+from ocd.datasets.cleansing import CLEANSING_CHANGE
 from ocd.datasets.commerce import CUSTOMER_SEGMENTS, PRODUCT_CATEGORIES
 from ocd.datasets.dashboard import DASHBOARD_FACTS, FACTS, METRIC_FACTS
 from ocd.datasets.decisions import DECISION_LOG, DECISION_SYNC_EVENT_LOGS, OBSERVABILITY_LOGS
@@ -29,6 +30,7 @@ DATASETS: tuple[Dataset, ...] = (
     COLUMN_PROFILE,
     COMPLETENESS,
     CONSISTENCY,
+    CLEANSING_CHANGE,
     AGENT_RUN,
     AGENT_QC,
     DECISION_SYNC_EVENT_LOGS,

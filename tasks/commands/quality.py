@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from tasks.commands.cleanse import cleanse
 from tasks.commands.completeness import completeness
 from tasks.commands.consistency import consistency
 from tasks.commands.profile import profile
@@ -15,5 +16,5 @@ def quality() -> None:
     """Look at what the data is like, and mend it."""
 
 
-for _command in (profile, suggest, completeness, consistency):
+for _command in (profile, suggest, completeness, consistency, cleanse):
     quality.add_command(_command)

@@ -82,6 +82,13 @@ ROWS: dict[str, dict[str, str]] = {
         "seen": "1",
         "nulls": "'{{}}'",
     },
+    "cleansing_change": {
+        "run_id": RUN,
+        "dataset": "'d'",
+        "row_key": "{n}",
+        "before": "'{{}}'",
+        "after": "'{{}}'",
+    },
     "consistency": {
         "run_id": RUN,
         "check_name": "'c{n}'",
@@ -120,6 +127,7 @@ CHANGED = {
     "column_profile": "stats",
     "completeness": "seen",
     "consistency": "broken",
+    "cleansing_change": "after",
 }
 
 
