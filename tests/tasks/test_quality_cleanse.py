@@ -67,7 +67,7 @@ def test_what_cannot_be_says_what_can(desk):
     assert (
         "did you mean"
         in desk(
-            *cleanse, "plan", "shopify_orders", "--fix", "shopify_orders.currency.uper", code=2
+            *cleanse, "plan", "shopify_orders", "--fix", "shopify_orders.currency.trimm", code=2
         ).stderr
     )
     assert "cleanse plan TABLE" in desk(*cleanse, "apply", "0" * 16, code=1).stdout
