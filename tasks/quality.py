@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from ocd.core.db import engine_for
 from ocd.quality import check as checks
-from ocd.quality.agents import RULES
+from ocd.quality.files import chosen, load
+from ocd.quality.policy import Mode
 from tasks.job import Door, job
 
 
-@job("quality.check", queue="short", effect="read_only")
-def check(door: Door) -> checks.QualityReport:
-    """Check the rules of the agent tables, one scan per table; findings are results."""
-    return checks.check(door.conn, RULES, run=door.run, keeper=door.keeper, now=door.now)
+@job("quality.check", queue="short", effect="fenced", subject=("dataset",))
+def check(door: Door, dataset: str = "all", mode: str = "auto") -> checks.QualityReport:
+    """Check the rules of every table, one scan per table; findings are results."""
+    return checks.check(
+        door.conn,
+        chosen(load(), dataset=dataset),
+        run=door.run,
+        keeper=door.keeper,
+        now=door.now,
+        mode=Mode(mode),
+        reader=engine_for(door.settings.reader_url(), "quality"),
+    )

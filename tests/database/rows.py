@@ -66,6 +66,20 @@ ROWS: dict[str, dict[str, str]] = {
         "level": "'info'",
         "event": "'e'",
     },
+    "quality_result": {
+        "run_id": RUN,
+        "checked_at": "now()",
+        "dataset": "'d'",
+        "rule": "'d.r{n}'",
+        "rule_version": "'v'",
+        "dimension": "'validity'",
+        "severity": "'error'",
+        "status": "'passed'",
+        "asked_rows": "1",
+        "failed_rows": "0",
+        "share": "0",
+        "took_ms": "1",
+    },
 }
 
 #: A column that an update may set to itself, where the facts name no others.
@@ -92,6 +106,7 @@ CHANGED = {
     "shopify_inventory": "quantity",
     "ledger_attempt": "outcome",
     "ledger_log_line": "event",
+    "quality_result": "rule",
 }
 
 
