@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("hold", "Keep beat from ordering a job, a flow or everything."),
     "hold": ("legal", "Keep rows from every purge: place, release, list."),
     "resume": ("hold", "Let beat order again."),
+    "quality": ("quality", "Check the data against its rules: run, explain, history."),
     "seed": ("system", "Fill the embedded database with sample data."),
     "load": ("load", "Load decisions and telemetry from files."),
     "db": (

@@ -85,6 +85,7 @@ class Facts:
     can_backfill: bool = False
     catch_up: CatchUp = LAST
     expand: Mapping[str, Callable[[], tuple[str, ...]]] = field(default_factory=dict)
+    gated_by: str | None = None  # the argument that names the dataset whose closed gate refuses it
 
 
 class Job(Generic[P, R]):

@@ -6,7 +6,7 @@ from ocd.core.db import engine_for
 from ocd.quality import check as checks
 from ocd.quality.files import chosen, load
 from ocd.quality.policy import Mode
-from tasks.job import Door, job
+from tasks.job import JOBS, Door, job
 
 
 @job("quality.check", queue="short", effect="fenced", subject=("dataset",))
@@ -20,4 +20,5 @@ def check(door: Door, dataset: str = "all", mode: str = "auto") -> checks.Qualit
         now=door.now,
         mode=Mode(mode),
         reader=engine_for(door.settings.reader_url(), "quality"),
+        stops=[one.name for one in JOBS.values() if one.facts.gated_by],
     )

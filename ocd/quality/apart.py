@@ -147,7 +147,7 @@ def _bound(rule: Rule, view: View) -> dict[str, Any]:
 def custom_of(rule: Rule) -> TextClause:
     """Wrap a rule's statement so that only a count and numbers of rows can come back, whatever it selects."""
     body = rule.params["statement"].rstrip().removesuffix(";")
-    return text(f"""
+    return conditions.sql(f"""
         with failing (key) as materialized (
         {body}
         )

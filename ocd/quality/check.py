@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from ocd.ledger import gates, incidents
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
-from ocd.quality import apart, cost, results
+from ocd.quality import apart, cost, page, results
 from ocd.quality.apart import Reader
 from ocd.quality.policy import (
     Known,
@@ -104,12 +104,13 @@ def check(
     mode: Mode = Mode.FULL,
     reader: Engine | None = None,
     dear: float | None = None,
+    stops: Sequence[str] = (),
 ) -> QualityReport:
     """Check the rules in one snapshot, each table's in one scan, and remember what came of it.
 
     Findings are results: data that breaks every rule is reported, never raised. Keys of some failing
     rows are kept; no other value leaves the tables. `reader` is the read-only login for rules written
-    as a statement. Commits once, after the snapshot is closed.
+    as a statement; `stops` names the jobs that a closed gate holds back. Commits once, after the snapshot is closed.
     """
     tables = look(conn, rules, run=run, now=now, mode=mode, reader=reader, dear=dear)
     outcomes = [outcome for one in tables for outcome in one.outcomes]
@@ -120,8 +121,11 @@ def check(
         _tell(conn, judged, run)
         for outcome in outcomes:
             _guard(conn, outcome, run)
-        name = f"quality/{run.window.label}/run-{run.id}-g{run.generation}-f{run.fence}.json"
-        stored = keeper.put(conn, SOURCE, "quality-result", name, _details(tables, judged, now))
+        name = f"quality/{run.window.label}/run-{run.id}-g{run.generation}-f{run.fence}"
+        details = _details(tables, judged, now)
+        stored = keeper.put(conn, SOURCE, "quality-result", f"{name}.json", details)
+        drawn = _page(conn, rules, run, now, stops)
+        keeper.put(conn, SOURCE, "quality-page", f"{name}.html", drawn)
         batch.progress(len(tables), len(tables), "tables")
     return _report(tables, judged, stored.name)
 
@@ -236,6 +240,16 @@ def _guard(conn: Connection, outcome: Outcome, run: Run) -> None:
         gates.close(conn, rule.source.name, cause, run_id=run.id, summary=said(outcome))
     elif rule.severity is Severity.BLOCK and is_cleared(outcome):
         gates.open_again(conn, rule.source.name, cause, run_id=run.id)
+
+
+def _page(
+    conn: Connection, rules: Sequence[Rule], run: Run, now: datetime, stops: Sequence[str]
+) -> bytes:
+    """Draw the rules that were asked now, with their past."""
+    past = results.history(conn, now=now, days=page.TREND_DAYS, limit=page.MAX_ANSWERS)
+    names = {one.source.name for one in rules}
+    shut = gates.closed(conn, names)
+    return page.page(rules, past, now=now, run_id=run.id, gates=shut, stops=stops)
 
 
 def is_cleared(outcome: Outcome) -> bool:

@@ -36,6 +36,16 @@ from ocd.quality.rule import Kind, Rule, Source
 Condition = ColumnElement[bool] | TextClause
 
 
+#: The instant that the check looks at, in rules' texts `:now`.
+NOW = bindparam("now", type_=DateTime(timezone=True))
+
+
+def sql(constant: str) -> TextClause:
+    """Return a rule's text as SQL."""
+    found = text(constant)
+    return found.bindparams(NOW) if ":now" in constant else found
+
+
 def table_of(source: Source, extra: tuple[str, ...] = ()) -> TableClause:
     """Return the table with every column that rules may name."""
     names = {source.key, *source.columns, *extra}
@@ -47,10 +57,10 @@ def failing(rule: Rule, rows: FromClause) -> Condition:
     if rule.kind is Kind.REFERENCE:
         found: Condition = orphan(rule, rows)
     elif rule.kind is Kind.CONDITION:
-        found = text(f"(({rule.params['expression']}) is false)")
+        found = sql(f"(({rule.params['expression']}) is false)")
     else:
         found = _GOOD[rule.kind](rule, rows).is_(false())
-    return found if rule.filter is None else and_(text(f"({rule.filter})"), found)
+    return found if rule.filter is None else and_(sql(f"({rule.filter})"), found)
 
 
 def _value(rule: Rule, rows: FromClause) -> ColumnElement[Any]:
@@ -81,7 +91,7 @@ def _between(value: ColumnElement[Any], params: Mapping[str, Any]) -> ColumnElem
 
 def _bound(value: Any) -> ColumnElement[Any]:
     """A number as itself; a text is an SQL expression, such as an instant."""
-    return text(f"({value})") if isinstance(value, str) else literal(value)  # type: ignore[return-value]
+    return sql(f"({value})") if isinstance(value, str) else literal(value)  # type: ignore[return-value]
 
 
 def _set(rule: Rule, rows: FromClause) -> ColumnElement[Any]:
@@ -165,14 +175,13 @@ def rows_asked(rule: Rule) -> ColumnElement[int]:
 
 
 def _only(aggregate: Any, rule: Rule) -> Any:
-    return aggregate if rule.filter is None else aggregate.filter(text(f"({rule.filter})"))
+    return aggregate if rule.filter is None else aggregate.filter(sql(f"({rule.filter})"))
 
 
 def _freshness(rule: Rule, rows: FromClause) -> Measured:
     """Age of the newest row, in seconds; none without rows."""
     newest = _only(func.max(_value(rule, rows)), rule)
-    now = bindparam("now", type_=DateTime(timezone=True))
-    age = cast(func.date_part(literal_column("'epoch'"), now - newest), Numeric)
+    age = cast(func.date_part(literal_column("'epoch'"), NOW - newest), Numeric)
     return Measured(age, age >= literal(rule.params["within_s"]))
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection
 
 from ocd.core.sqlfiles import statement
-from ocd.quality.policy import Known, Outcome, Proofs, Series, Status, series_of
+from ocd.quality.policy import Known, Outcome, Proofs, Series, Status, burn, series_of
 from ocd.quality.rule import Kind, Rule
 from ocd.stats.bounds import Bounds, seasonal
 
@@ -140,6 +140,17 @@ def history(
         _HISTORY, {"rule": rule, "dataset": dataset, "now": now, "days": days, "limit": limit}
     )
     return [dict(row) for row in rows.mappings()]
+
+
+def budget_used(rows: Iterable[Mapping[str, Any]], rule: Rule, *, now: datetime) -> float | None:
+    """Return how much of what may fail in the days of the rule's SLO did, from its history."""
+    since = now - timedelta(days=rule.promised.days)
+    answers = [
+        (1, one["failed_rows"]) if rule.is_of_table else (one["asked_rows"], one["failed_rows"])
+        for one in rows
+        if one["checked_at"] > since and one["status"] in {"passed", "failed"}
+    ]
+    return burn(rule.promised, answers)
 
 
 def latest(
