@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Connection,
     Engine,
@@ -64,42 +65,30 @@ def ask(conn: Connection, rule: Rule, view: View, reader: Reader | None) -> tupl
 
 
 def _unique(conn: Connection, rule: Rule, view: View) -> tuple[Outcome, int]:
-    failed, rows = conn.execute(unique_of(rule), {"now": view.now}).one()
-    if not failed:
-        return Outcome(rule, Status.PASSED, rows), 1
-    keys = tuple(conn.execute(repeated_of(rule), {"now": view.now}).scalars())
-    return Outcome(rule, judged(rule, rows=rows, failed=failed), rows, failed, keys=keys), 2
+    failed, rows, keys = conn.execute(unique_of(rule), {"now": view.now}).one()
+    status = judged(rule, rows=rows, failed=failed)
+    return Outcome(rule, status, rows, failed, keys=tuple(keys)), 1
 
 
-def unique_of(rule: Rule) -> Select[Any, Any]:
+def unique_of(rule: Rule) -> Select[Any, Any, Any]:
     """Return the statement that counts the rows that repeat an earlier one, and all that can.
 
-    A row with nothing in one of the columns equals no other.
+    A row with nothing in one of the columns equals no other. The key of the last row of a value that is
+    repeated comes along: to number the rows would cost a sort of the table.
     """
     rows = conditions.table_of(rule.source)
     groups = (
-        select(func.count().label("n"))
+        select(func.count().label("n"), func.max(rows.c[rule.source.key]).label("last"))
         .select_from(rows)
         .where(_whole(rule, rows))
         .group_by(*(rows.c[one] for one in rule.columns))
-        .subquery("groups")
+        .cte("groups")
     )
-    again = func.coalesce(func.sum(groups.c.n - 1), 0)
-    return select(cast(again, BigInteger), cast(func.coalesce(func.sum(groups.c.n), 0), BigInteger))
-
-
-def repeated_of(rule: Rule) -> Select[Any]:
-    """Return the statement that finds keys of the first rows that repeat an earlier one."""
-    rows = conditions.table_of(rule.source)
-    key = rows.c[rule.source.key]
-    place = func.row_number().over(partition_by=[rows.c[one] for one in rule.columns], order_by=key)
-    numbered = (
-        select(key.label("key"), place.label("place"))
-        .where(_whole(rule, rows))
-        .subquery("numbered")
-    )
-    found = select(numbered.c.key).where(numbered.c.place > 1)
-    return found.order_by(numbered.c.key).limit(SAMPLE_KEYS)
+    repeated = select(groups.c.last).where(groups.c.n > 1).order_by(groups.c.last)
+    again = cast(func.coalesce(func.sum(groups.c.n - 1), 0), BigInteger)
+    whole = cast(func.coalesce(func.sum(groups.c.n), 0), BigInteger)
+    keys = func.array(repeated.limit(SAMPLE_KEYS).scalar_subquery(), type_=ARRAY(BigInteger))
+    return select(again, whole, keys)
 
 
 def _whole(rule: Rule, rows: Any) -> Any:

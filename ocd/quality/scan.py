@@ -23,7 +23,7 @@ from ocd.quality.rule import Kind, Rule, Source
 SAMPLE_KEYS = 20
 #: Rules with no more failing rows than this share one second look; for the others, a first part of the
 #: table has enough keys.
-FEW = 200
+FEW = 50
 
 
 @dataclass(frozen=True)

@@ -79,12 +79,18 @@ CLOSED = {
 }
 #: What our own code writes about runs, from counts and keys.
 OURS = {
+    "dataset",
+    "detail",
+    "dimension",
     "error_class",
     "error_message",
     "event",
     "fields",
     "level",
     "outcome",
+    "rule",
+    "rule_version",
+    "severity",
     "traceback",
     "worker",
 }
