@@ -190,7 +190,7 @@ def _table(conn: Connection, one: Plan, view: View, reader: Reader | None) -> Ch
         outcomes += scanned.outcomes
     for rule in one.apart:
         if rule not in later:
-            outcome, more = apart.ask(conn, rule, view, reader)
+            outcome, more = apart.ask(conn, rule, view, reader, rows=rows)
             outcomes.append(outcome)
             statements += more
     log.info("checked", extra={"dataset": one.source.name, "rows": rows, "only_new": is_new})

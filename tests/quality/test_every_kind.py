@@ -197,7 +197,7 @@ def test_unique_finds_the_rows_that_repeat_an_earlier_one(things, ask_rules, pai
 
     found = ask_rules([rule])[rule.id]
 
-    assert (found.failed, found.rows) == (len(whole) - len(last), len(whole))
+    assert found.failed == len(whole) - len(last)
     assert found.keys == tuple(repeated[:20])
 
 
@@ -386,7 +386,7 @@ def test_a_statement_that_takes_too_long_is_stopped(things, conn, reader, ask_ru
     rule = rule_of(Kind.SQL, "slow", params={"statement": "select 1 from pg_sleep(20)"})
     snapshot = conn.exec_driver_sql("select pg_export_snapshot()").scalar()
 
-    found, _ = ask(conn, rule, View(NOW), Reader(reader, snapshot, timeout="100ms"))
+    found, _ = ask(conn, rule, View(NOW), Reader(reader, snapshot, timeout="100ms"), rows=0)
 
     assert found.status is Status.BROKEN
     assert "QueryCanceled" in found.detail
