@@ -33,15 +33,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("hold", "Keep beat from ordering a job, a flow or everything."),
     "hold": ("legal", "Keep rows from every purge: place, release, list."),
     "resume": ("hold", "Let beat order again."),
+    "quality": ("quality", "Check the data against its rules, see what it is like, mend it."),
     "seed": ("system", "Fill the embedded database with sample data."),
     "load": ("load", "Load decisions and telemetry from files."),
     "db": (
         "system",
         "Migrate the database and look at it: upgrade, downgrade, status, audit, slow.",
-    ),
-    "quality": (
-        "quality",
-        "Look at what the data is like, and mend it: profile, suggest, completeness, consistency, cleanse.",
     ),
     "check": ("system", "Check settings, servers and schema before anything runs."),
     "api": ("health", "Serve health and metrics over HTTP."),

@@ -87,6 +87,7 @@ class Facts:
     expand: Mapping[str, Callable[[], tuple[str, ...]]] = field(default_factory=dict)
     #: Only people order it: neither beat nor a flow does.
     is_on_demand: bool = False
+    gated_by: str | None = None  # the argument that names the dataset whose closed gate refuses it
 
 
 class Job(Generic[P, R]):

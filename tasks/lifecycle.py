@@ -46,6 +46,7 @@ def verify(door: Door) -> verification.VerifyReport:
     effect="fenced",
     subject=("dataset",),
     expand={"dataset": _with_retention},
+    gated_by="dataset",
 )
 def purge(door: Door, dataset: str = "all", *, dry_run: bool = False) -> purges.PurgeReport:
     """Delete rows past retention into a sealed archive, after a verified backup."""

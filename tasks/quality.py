@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ocd.core.db import engine_for
 from ocd.datasets.registry import DATASETS
 from ocd.datasets.registry import dataset as dataset_named
 from ocd.ledger.weekdays import Weekdays
@@ -9,22 +10,32 @@ from ocd.ledger.windows import Daily
 from ocd.quality import check as checks
 from ocd.quality import completeness as hours
 from ocd.quality import consistency as counterparts
-from ocd.quality.agents import RULES
 from ocd.quality.cleanse import apply as cleansing
 from ocd.quality.cleanse import revert as reverting
+from ocd.quality.files import chosen, load
+from ocd.quality.policy import Mode
 from ocd.quality.profile import keep as profiles
 from ocd.quality.references import RECONCILIATIONS, REFERENCES
-from tasks.job import Door, job
+from tasks.job import JOBS, Door, job
 
 SUNDAY = 6
 #: Tables of the desk and its mirrors, without what the ledger writes about itself.
 OF_THE_DESK = tuple(one for one in DATASETS if one.schema != "ocd")
 
 
-@job("quality.check", queue="short", effect="read_only")
-def check(door: Door) -> checks.QualityReport:
-    """Check the rules of the agent tables, one scan per table; findings are results."""
-    return checks.check(door.conn, RULES, run=door.run, keeper=door.keeper, now=door.now)
+@job("quality.check", queue="short", effect="fenced", subject=("dataset",))
+def check(door: Door, dataset: str = "all", mode: str = "auto") -> checks.QualityReport:
+    """Check the rules of every table, one scan per table; findings are results."""
+    return checks.check(
+        door.conn,
+        chosen(load(), dataset=dataset),
+        run=door.run,
+        keeper=door.keeper,
+        now=door.now,
+        mode=Mode(mode),
+        reader=engine_for(door.settings.reader_url(), "quality"),
+        stops=[one.name for one in JOBS.values() if one.facts.gated_by],
+    )
 
 
 @job(
@@ -36,8 +47,8 @@ def check(door: Door) -> checks.QualityReport:
 )
 def profile(door: Door, dataset: str = "all") -> profiles.ProfileReport:
     """Profile tables, one scan each, keep what was found, say what changed since the last time."""
-    chosen = DATASETS if dataset == "all" else (dataset_named(dataset),)
-    return profiles.profile(door.conn, chosen, run=door.run, now=door.now)
+    tables = DATASETS if dataset == "all" else (dataset_named(dataset),)
+    return profiles.profile(door.conn, tables, run=door.run, now=door.now)
 
 
 @job(
@@ -50,8 +61,8 @@ def profile(door: Door, dataset: str = "all") -> profiles.ProfileReport:
 )
 def completeness(door: Door, dataset: str = "all") -> hours.CompletenessReport:
     """Count what each hour of the day brought to each table, against earlier weeks."""
-    chosen = OF_THE_DESK if dataset == "all" else (dataset_named(dataset),)
-    return hours.measure(door.conn, chosen, run=door.run, zone=door.settings.zone())
+    tables = OF_THE_DESK if dataset == "all" else (dataset_named(dataset),)
+    return hours.measure(door.conn, tables, run=door.run, zone=door.settings.zone())
 
 
 @job("quality.consistency", queue="short", effect="idempotent", cadence=Daily(hour=4))

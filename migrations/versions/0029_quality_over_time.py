@@ -8,7 +8,7 @@ Locks: none that anybody waits for; the tables are new, the referenced one is re
 from alembic import op
 
 revision = "0029"
-down_revision = "0015"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 

@@ -19,6 +19,7 @@ from ocd.datasets.mirrors import (
     SHOPIFY_ORDER_LINES,
     SHOPIFY_ORDERS,
 )
+from ocd.datasets.quality import QUALITY_RESULT
 from ocd.datasets.replies import GOLD_REPLY_SUBMISSIONS, SUPPORT_CURATED_REPLIES
 
 DATASETS: tuple[Dataset, ...] = (
@@ -31,6 +32,7 @@ DATASETS: tuple[Dataset, ...] = (
     COMPLETENESS,
     CONSISTENCY,
     CLEANSING_CHANGE,
+    QUALITY_RESULT,
     AGENT_RUN,
     AGENT_QC,
     DECISION_SYNC_EVENT_LOGS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -100,7 +101,15 @@ def open_silent(conn: Connection, name: str, *, since: datetime) -> bool:
     return bool(row.is_new)
 
 
-def open_finding(conn: Connection, cause: str, *, run_id: int, summary: str) -> bool:
+def open_finding(
+    conn: Connection,
+    cause: str,
+    *,
+    run_id: int,
+    summary: str,
+    severity: str = SEVERITY["finding"],
+    how_to: str = HOW_TO["finding"],
+) -> bool:
     """Open the incident of something that a look found wrong; returns whether it is new. The caller commits.
 
     It names no job, so no run closes it: who looks again and finds it gone calls `close`.
@@ -110,14 +119,14 @@ def open_finding(conn: Connection, cause: str, *, run_id: int, summary: str) -> 
         {
             "cause": cause,
             "kind": "finding",
-            "severity": SEVERITY["finding"],
+            "severity": severity,
             "job": None,
             "subject": "{}",
             "window_end": None,
             "run_id": run_id,
             "error_class": None,
             "summary": summary,
-            "how_to": HOW_TO["finding"],
+            "how_to": how_to,
         },
     ).one()
     return bool(row.is_new)
@@ -132,6 +141,18 @@ def close(conn: Connection, cause: str) -> bool:
         {"cause": cause},
     )
     return bool(done.rowcount)
+
+
+def close_all(conn: Connection, causes: Iterable[str]) -> int:
+    """Close the open incidents of these causes; returns how many there were. The caller commits."""
+    done = conn.execute(
+        text("""
+            update ocd.incident set closed_at = clock_timestamp()
+            where cause = any (:causes) and closed_at is null
+        """),
+        {"causes": list(causes)},
+    )
+    return done.rowcount
 
 
 def close_by_hand(conn: Connection, incident_id: int) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-#: Makes the median absolute deviation of normal values equal to their standard deviation.
-_NORMAL = 1.4826
-#: How many such deviations are still usual.
+from ocd.stats.bounds import robust
+
+#: How many robust standard deviations are still usual.
 WIDTH = 3.0
 #: Fewer earlier values say nothing.
 LEAST = 4
@@ -35,9 +35,8 @@ def expected(values: Sequence[float], *, least_spread: float) -> Expected | None
     """
     if len(values) < LEAST:
         return None
-    middle = median(values)
-    spread = max(_NORMAL * median(abs(one - middle) for one in values), least_spread)
-    return Expected(middle, middle - WIDTH * spread, middle + WIDTH * spread)
+    usual = robust(values, width=WIDTH, floor=WIDTH * least_spread)
+    return Expected(median(values), usual.low, usual.high)
 
 
 def expected_count(values: Sequence[float]) -> Expected | None:

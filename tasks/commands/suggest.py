@@ -10,6 +10,7 @@ import yaml
 from ocd.core.errors import ConfigError, UnknownName
 from ocd.datasets.registry import dataset as dataset_named
 from ocd.quality import suggest as suggestions
+from ocd.quality.files import load
 from ocd.quality.suggest import Suggestion
 from tasks import runtime
 from tasks.commands.look import json_option
@@ -36,7 +37,8 @@ def suggest(table: str, names: tuple[str, ...], accept: Path | None, is_json: bo
     facts = dataset_named(table)
     with runtime.engine("cli", with_redis=False).connect() as conn:
         found, _ = look(conn, facts)
-    proposed = _chosen(suggestions.suggest(facts, found), names)
+    known = [one.id.removeprefix(f"{table}.") for one in load() if one.source.name == table]
+    proposed = _chosen(suggestions.suggest(facts, found, known=known), names)
     document = suggestions.as_document(facts, proposed)
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     if accept:

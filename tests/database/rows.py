@@ -98,6 +98,20 @@ ROWS: dict[str, dict[str, str]] = {
         "figures": "'{{}}'",
         "checked_at": "now()",
     },
+    "quality_result": {
+        "run_id": RUN,
+        "checked_at": "now()",
+        "dataset": "'d'",
+        "rule": "'d.r{n}'",
+        "rule_version": "'v'",
+        "dimension": "'validity'",
+        "severity": "'error'",
+        "status": "'passed'",
+        "asked_rows": "1",
+        "failed_rows": "0",
+        "share": "0",
+        "took_ms": "1",
+    },
 }
 
 #: A column that an update may set to itself, where the facts name no others.
@@ -128,6 +142,7 @@ CHANGED = {
     "completeness": "seen",
     "consistency": "broken",
     "cleansing_change": "after",
+    "quality_result": "rule",
 }
 
 

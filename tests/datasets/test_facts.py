@@ -82,6 +82,8 @@ OURS = {
     "check_name",
     "column_name",
     "dataset",
+    "detail",
+    "dimension",
     "error_class",
     "error_message",
     "event",
@@ -91,6 +93,9 @@ OURS = {
     "nulls",
     "outcome",
     "stats",
+    "rule",
+    "rule_version",
+    "severity",
     "traceback",
     "worker",
 }

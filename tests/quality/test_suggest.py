@@ -8,7 +8,9 @@ import pytest
 import yaml
 
 from ocd.datasets.agents import AGENT_QUERIES
+from ocd.quality.files import load
 from ocd.quality.profile.columns import ColumnProfile, Kind, TableProfile
+from ocd.quality.rule import Kind as RuleKind
 from ocd.quality.suggest import LEAST_ROWS, as_document, suggest
 from tests.factories.clock import NOW
 
@@ -117,3 +119,26 @@ def test_a_decimal_of_the_scan_is_a_plain_number_in_the_file():
     )
 
     assert "max: 20" in yaml.safe_dump(as_document(AGENT_QUERIES, found))
+
+
+def test_the_engine_reads_what_is_proposed(tmp_path):
+    columns = (
+        column("agent", Kind.TEXT, **WORDS),
+        column("latency_ms", Kind.NUMBER, 3, **NUMBERS),
+        column("query", Kind.TEXT, distinct=1_000),
+    )
+    found = suggest(AGENT_QUERIES, TableProfile("agent_queries", 1_000, columns, NOW))
+    path = tmp_path / "proposed.yml"
+    path.write_text(yaml.safe_dump(as_document(AGENT_QUERIES, found), sort_keys=False))
+
+    rules = {one.id.removeprefix("agent_queries."): one for one in load(tmp_path)}
+
+    assert set(rules) == {one.name for one in found}
+    assert {one.kind for one in rules.values()} == {
+        RuleKind.VOLUME,
+        RuleKind.SET,
+        RuleKind.NOT_NULL,
+        RuleKind.RANGE,
+        RuleKind.UNIQUE,
+    }
+    assert rules["latency_ms.given"].tolerance.share == 0.003
