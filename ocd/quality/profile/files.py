@@ -58,6 +58,7 @@ def profile_file(path: Path, dataset: Dataset | None = None) -> tuple[FileColumn
         raise ConfigError(f"{path.name}: expected a file that ends in {', '.join(READERS)}")
     duckdb = _duckdb()
     with duckdb.connect(config=_CONFIG) as duck:
+        duck.execute("set enable_progress_bar = false")  # it writes where a machine reads JSON
         try:
             reader(duck, str(path)).create_view("file")
             rows = duck.execute("summarize file").fetchall()
