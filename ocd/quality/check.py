@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 SOURCE = "quality.check"
 HOW_TO = "docs/how-to/check-quality.md"
+#: What causes of incidents and gates begin with; the rule's id follows.
+_CAUSE, _UNUSUAL = "quality:", "quality-unusual:"
 #: Findings, and keys of each, that the ledger's row keeps; the table of results has all.
 EVIDENCE_FINDINGS = 40
 EVIDENCE_KEYS = 5
@@ -105,12 +107,14 @@ def check(
     reader: Engine | None = None,
     dear: float | None = None,
     stops: Sequence[str] = (),
+    known: Collection[str] | None = None,
 ) -> QualityReport:
     """Check the rules in one snapshot, each table's in one scan, and remember what came of it.
 
     Findings are results: data that breaks every rule is reported, never raised. Keys of some failing
     rows are kept; no other value leaves the tables. `reader` is the read-only login for rules written
-    as a statement; `stops` names the jobs that a closed gate holds back. Commits once, after the snapshot is closed.
+    as a statement; `stops` names the jobs that a closed gate holds back; `known` every rule that
+    there is: what others once found is over. Commits once, after the snapshot is closed.
     """
     tables = look(conn, rules, run=run, now=now, mode=mode, reader=reader, dear=dear)
     outcomes = [outcome for one in tables for outcome in one.outcomes]
@@ -121,6 +125,8 @@ def check(
         _tell(conn, judged, run)
         for outcome in outcomes:
             _guard(conn, outcome, run)
+        if known is not None:
+            _retire(conn, known, run)
         name = f"quality/{run.window.label}/run-{run.id}-g{run.generation}-f{run.fence}"
         details = _details(tables, judged, now)
         stored = keeper.put(conn, SOURCE, "quality-result", f"{name}.json", details)
@@ -207,13 +213,13 @@ def _tell(conn: Connection, judged: Sequence[Judged], run: Run) -> None:
     for one in judged:
         rule = one.outcome.rule
         if one.outcome.is_finding and rule.severity in _GRAVITY:
-            _open(conn, f"quality:{rule.id}", said(one.outcome), _GRAVITY[rule.severity], run)
+            _open(conn, f"{_CAUSE}{rule.id}", said(one.outcome), _GRAVITY[rule.severity], run)
         elif is_cleared(one.outcome):
-            fine.append(f"quality:{rule.id}")
+            fine.append(f"{_CAUSE}{rule.id}")
         if one.is_unusual:
-            _open(conn, f"quality-unusual:{rule.id}", unusual(one), "warning", run)
+            _open(conn, f"{_UNUSUAL}{rule.id}", unusual(one), "warning", run)
         elif one.number is not None:
-            fine.append(f"quality-unusual:{rule.id}")
+            fine.append(f"{_UNUSUAL}{rule.id}")
     incidents.close_all(conn, fine)
 
 
@@ -235,11 +241,22 @@ def _guard(conn: Connection, outcome: Outcome, run: Run) -> None:
     A blocking rule that is broken proves nothing, so it closes the gate, too.
     """
     rule = outcome.rule
-    cause = f"quality:{rule.id}"
+    cause = f"{_CAUSE}{rule.id}"
     if rule.severity is Severity.BLOCK and outcome.is_finding:
         gates.close(conn, rule.source.name, cause, run_id=run.id, summary=said(outcome))
     elif rule.severity is Severity.BLOCK and is_cleared(outcome):
         gates.open_again(conn, rule.source.name, cause, run_id=run.id)
+
+
+def _retire(conn: Connection, known: Collection[str], run: Run) -> None:
+    """Close incidents and open gates of rules that are no more: nothing would ever ask them again."""
+    for prefix in (_CAUSE, _UNUSUAL):
+        causes = incidents.open_causes(conn, prefix)
+        incidents.close_all(conn, [one for one in causes if one.removeprefix(prefix) not in known])
+    for gate in gates.closed(conn):
+        cause = str(gate["cause"])
+        if cause.startswith(_CAUSE) and cause.removeprefix(_CAUSE) not in known:
+            gates.open_again(conn, gate["dataset"], cause, run_id=run.id)
 
 
 def _page(
