@@ -28,6 +28,7 @@ from ocd.core.cluster import scratch_postgres
 from ocd.core.db import sqlalchemy_url
 from ocd.core.settings import PROJECT
 from ocd.quality import apart, conditions, scan
+from ocd.quality.look import WORK_MEM
 from ocd.quality.policy import Proofs
 from ocd.quality.rule import Kind
 from ocd.quality.scan import View
@@ -169,6 +170,7 @@ def measure(rows: int, peers: Path | None) -> tuple[list[Figure], dict[str, floa
 def _seconds(conn: Connection, rows: int) -> dict[str, float]:
     view = View(utc_now(), KEYS)
     new = View(view.now, KEYS, above=rows - rows // 10)
+    conn.execute(text(f"set work_mem = '{WORK_MEM}'"))  # for all that is compared, but the peer
     conn.execute(text(f"select sum(length(rest::text)) from {THING.table}"))  # warms the cache
     return took(
         {
