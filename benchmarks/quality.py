@@ -28,6 +28,7 @@ from ocd.core.cluster import scratch_postgres
 from ocd.core.db import sqlalchemy_url
 from ocd.core.settings import PROJECT
 from ocd.quality import apart, conditions, scan
+from ocd.quality.look import WORK_MEM
 from ocd.quality.policy import Proofs
 from ocd.quality.rule import Kind
 from ocd.quality.scan import View
@@ -70,15 +71,11 @@ class Figure:
         return self.figure <= float(bound) if sign == "<=" else self.figure >= float(bound)
 
 
-def took(deeds: dict[str, Callable[[], object]], rounds: int = ROUNDS) -> dict[str, float]:
-    """Return the least of so many times of each, seconds; all in turn, so that a busy spell hits all."""
-    times: dict[str, list[float]] = {name: [] for name in deeds}
-    for _ in range(rounds):
-        for name, deed in deeds.items():
-            started = time.perf_counter()
-            deed()
-            times[name].append(time.perf_counter() - started)
-    return {name: min(found) for name, found in times.items()}
+def took(deed: Callable[[], object]) -> float:
+    """Return how long it took, seconds."""
+    started = time.perf_counter()
+    deed()
+    return time.perf_counter() - started
 
 
 def ours(conn: Connection, view: View) -> None:
@@ -157,28 +154,36 @@ def measure(rows: int, peers: Path | None) -> tuple[list[Figure], dict[str, floa
             owner.execute("vacuum analyze judged.thing")
         engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
         with engine.connect() as conn:
-            seconds = _seconds(conn, rows)
-        if peers is not None:
-            runs = [judged(peers, url) for _ in range(ROUNDS)]
-            seconds |= {f"peer_{name}": min(one[name] for one in runs) for name in runs[0]}
+            _prepare(conn)
+            # In turn and the least of each, so that a busy spell hits all.
+            rounds = [_round(conn, rows, peers, url) for _ in range(ROUNDS)]
+        seconds = {name: min(one[name] for one in rounds) for name in rounds[0]}
         engine.dispose()
     seconds["import_s"] = import_s(sys.executable, "ocd.quality.check")
     return list(_figures(seconds)), seconds
 
 
-def _seconds(conn: Connection, rows: int) -> dict[str, float]:
+def _prepare(conn: Connection) -> None:
+    """Give all that is compared, but the peer, the same memory; warm the cache."""
+    conn.execute(text(f"set work_mem = '{WORK_MEM}'"))
+    conn.execute(text(f"select sum(length(rest::text)) from {THING.table}"))
+    conn.commit()
+
+
+def _round(conn: Connection, rows: int, peers: Path | None, url: str) -> dict[str, float]:
     view = View(utc_now(), KEYS)
     new = View(view.now, KEYS, above=rows - rows // 10)
-    conn.execute(text(f"select sum(length(rest::text)) from {THING.table}"))  # warms the cache
-    return took(
-        {
-            "ours_s": lambda: ours(conn, view),
-            "counts_only_s": lambda: counts_only(conn, view),
-            "by_hand_s": lambda: by_hand(conn),
-            "one_by_one_s": lambda: one_by_one(conn, view),
-            "new_rows_s": lambda: scan.scan(conn, THING, IN_SCAN, new),
-        }
-    )
+    seconds = {
+        "ours_s": took(lambda: ours(conn, view)),
+        "counts_only_s": took(lambda: counts_only(conn, view)),
+        "by_hand_s": took(lambda: by_hand(conn)),
+        "one_by_one_s": took(lambda: one_by_one(conn, view)),
+        "new_rows_s": took(lambda: scan.scan(conn, THING, IN_SCAN, new)),
+    }
+    conn.rollback()
+    if peers is not None:
+        seconds |= {f"peer_{name}": value for name, value in judged(peers, url).items()}
+    return seconds
 
 
 def _figures(seconds: dict[str, float]) -> Sequence[Figure]:

@@ -155,6 +155,17 @@ def close_all(conn: Connection, causes: Iterable[str]) -> int:
     return done.rowcount
 
 
+def open_causes(conn: Connection, prefix: str) -> list[str]:
+    """Return the causes of open incidents that begin so."""
+    found = conn.execute(
+        text(
+            "select cause from ocd.incident where closed_at is null and starts_with(cause, :prefix)"
+        ),
+        {"prefix": prefix},
+    )
+    return list(found.scalars())
+
+
 def close_by_hand(conn: Connection, incident_id: int) -> None:
     """Close an incident that nothing will recover (its job is gone); raises ConfigError unless it is open."""
     done = conn.execute(

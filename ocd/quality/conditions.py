@@ -191,24 +191,31 @@ def _volume(rule: Rule, rows: FromClause) -> Measured:
 
 
 def _distribution(rule: Rule, rows: FromClause) -> Measured:
-    value = cast(_only(_STATISTICS[rule.params["measure"]](rule, rows), rule), Numeric)
+    value = cast(_STATISTICS[rule.params["measure"]](rule, rows), Numeric)
     return Measured(value, _between(value, rule.params).is_(false()))
+
+
+def _share(rule: Rule, part: str, whole: str) -> Any:
+    """Counts, not a mean of ones and zeros: numeric arithmetic on every row is dear."""
+    mine = [f"({part})", f"({rule.filter})"] if rule.filter else [f"({part})"]
+    all_ = [f"({whole})", f"({rule.filter})"] if rule.filter else [f"({whole})"]
+    counted = [func.count().filter(sql(" and ".join(one))) for one in (mine, all_)]
+    return cast(counted[0], Numeric) / func.nullif(counted[1], literal_column("0"))
 
 
 def _share_where(rule: Rule, rows: FromClause) -> Any:
     condition = rule.params["where"]
-    return func.avg(text(f"case when {condition} then 1.0 when not ({condition}) then 0.0 end"))
+    return _share(rule, condition, f"({condition}) is not null")
 
 
 def _null_share(rule: Rule, rows: FromClause) -> Any:
-    name = rule.columns[0]
-    return func.avg(text(f"case when {name} is null then 1.0 else 0.0 end"))
+    return _share(rule, f"{rule.columns[0]} is null", "true")
 
 
 _STATISTICS: Mapping[str, Callable[[Rule, FromClause], Any]] = {
-    "mean": lambda rule, rows: func.avg(_value(rule, rows)),
-    "stddev": lambda rule, rows: func.stddev_samp(_value(rule, rows)),
-    "distinct": lambda rule, rows: func.count(distinct_of(_value(rule, rows))),
+    "mean": lambda rule, rows: _only(func.avg(_value(rule, rows)), rule),
+    "stddev": lambda rule, rows: _only(func.stddev_samp(_value(rule, rows)), rule),
+    "distinct": lambda rule, rows: _only(func.count(distinct_of(_value(rule, rows))), rule),
     "null_share": _null_share,
     "share": _share_where,
 }

@@ -108,13 +108,8 @@ def _source(file: str, body: Body, known: Mapping[str, Source]) -> Source:
     columns = {
         one["name"]: (one.get("physicalType", ""), True) for one in body.get("properties", ())
     }
-    owner = document_owner(body)
+    owner = str(_own(body).get("owner", "engineering"))
     return Source(name, body["physicalName"], keys[0], None, owner, columns)
-
-
-def document_owner(body: Body) -> str:
-    """Return who a table's `customProperties` name as its owner."""
-    return str(_own(body).get("owner", "engineering"))
 
 
 def _own(body: Body) -> dict[str, Any]:

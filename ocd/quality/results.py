@@ -151,15 +151,3 @@ def budget_used(rows: Iterable[Mapping[str, Any]], rule: Rule, *, now: datetime)
         if one["checked_at"] > since and one["status"] in {"passed", "failed"}
     ]
     return burn(rule.promised, answers)
-
-
-def latest(
-    conn: Connection, rules: Iterable[Rule], *, now: datetime, days: int = 30
-) -> dict[str, dict[str, Any]]:
-    """Return the newest answer per rule, of those that are asked today."""
-    versions = {one.id for one in rules}
-    found: dict[str, dict[str, Any]] = {}
-    for row in history(conn, now=now, days=days, limit=100_000):
-        if row["rule"] in versions:
-            found.setdefault(row["rule"], row)
-    return found

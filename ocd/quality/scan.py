@@ -152,13 +152,17 @@ def _with_keys(
 
 
 def sample_of(source: Source, rule: Rule, view: View) -> Select[Any]:
-    """Return the statement that finds keys of the first rows that fail one rule."""
+    """Return the statement that finds keys of some rows that fail one rule, and then stops.
+
+    The rows are not asked for in order: to find the first ones, the planner would often read them all.
+    """
     rows = conditions.table_of(source)
     query = select(rows.c[source.key]).select_from(_joined(rows, [rule], view.proofs))
     query = query.where(conditions.failing(rule, rows))
     if view.above is not None:
         query = query.where(rows.c[source.key] > view.above)
-    return query.order_by(rows.c[source.key]).limit(SAMPLE_KEYS)
+    found = query.limit(SAMPLE_KEYS).subquery("found")
+    return select(found.c[source.key]).order_by(found.c[source.key])
 
 
 def _keys_of_few(

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import make_url
 
 from ocd.core.settings import PROJECT
-from ocd.quality.check import look
+from ocd.quality.look import look
 from ocd.quality.policy import Mode
 from tests.factories.clock import NOW
 from tests.judges.thing import RULES, make

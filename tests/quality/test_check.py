@@ -54,9 +54,13 @@ def test_the_artifact_is_indexed_as_the_run_s(conn, start_run, keeper_for):
 
     report = check(conn, RULES, run=run, keeper=keeper_for(run), now=NOW)
 
-    row = conn.execute(INDEXED).one()
-    assert tuple(row) == (report.artifact, "quality-result", run.id)
-    assert row.name.startswith("quality/2026-11-23/run-")
+    rows = conn.execute(INDEXED).all()
+    page = report.artifact.replace(".json", ".html")
+    assert {tuple(row) for row in rows} == {
+        (report.artifact, "quality-result", run.id),
+        (page, "quality-page", run.id),
+    }
+    assert report.artifact.startswith("quality/2026-11-23/run-")
 
 
 def test_an_attempt_that_lost_its_lease_indexes_nothing(conn, start_run, keeper_for):

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import event
 
 from ocd.quality.apart import Reader, ask
-from ocd.quality.check import look
+from ocd.quality.look import look
 from ocd.quality.policy import Mode, Status
 from ocd.quality.rule import Dimension, Kind, Tolerance
 from ocd.quality.scan import View
@@ -268,6 +268,29 @@ def test_a_distribution_is_measured_and_bounded(
     found = ask_rules([rule])[rule.id]
 
     assert (found.value, found.failed) == (pytest.approx(value) if value else value, failed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "value"),
+    [
+        (Kind.VOLUME, {"min": 0}, 2),
+        (Kind.DISTRIBUTION, {"measure": "mean", "min": 0}, 3),
+        (Kind.DISTRIBUTION, {"measure": "distinct", "min": 0}, 1),
+        (Kind.DISTRIBUTION, {"measure": "null_share", "min": 0}, 0.5),
+        (Kind.DISTRIBUTION, {"measure": "share", "where": "number > 1", "min": 0}, 1),
+        (Kind.CROSS_TABLE, {"measure": "sum(number)", "table": "play.other", "equals": "1"}, 3),
+    ],
+)
+def test_what_is_measured_is_measured_of_the_rows_that_a_filter_lets_through(
+    things, ask_rules, kind, params, value
+):
+    for number, is_ok in ((3, True), (None, True), (1, False), (1, None)):
+        insert(things, {"number": number, "is_ok": is_ok})
+    rule = rule_of(kind, "r", "number", params=params, filter="is_ok")
+
+    found = ask_rules([rule])[rule.id]
+
+    assert (found.value, found.rows) == (pytest.approx(value), 2)
 
 
 @pytest.mark.parametrize(("rows", "failed"), [(1, 1), (2, 0), (3, 0), (4, 1)])

@@ -174,6 +174,27 @@ def test_once_a_week_every_row_is_asked_again(put, play, check_quality):
     assert (seen.rows, seen.findings[0].failed) == (3, 1)
 
 
+def test_what_waits_does_not_count_as_asked_of_all_rows(put, check_quality):
+    put(3, name="'x'")
+    check_quality([FILLED, COUNT])
+    for day in range(1, 7):
+        check_quality([FILLED, COUNT], mode=Mode.NEW, now=NOW + timedelta(days=day))
+
+    report = check_quality([FILLED, COUNT], mode=Mode.NEW, now=NOW + timedelta(days=7))
+
+    assert (report.rows, report.waiting) == (3, 0)
+
+
+def test_what_a_rule_that_is_no_more_found_is_over(conn, put, check_quality):
+    put(2, name="null", code="null")
+    check_quality([FILLED, BLOCK])
+
+    check_quality([FILLED], known={FILLED.id})
+
+    assert [row.cause for row in conn.execute(OPEN)] == ["quality:thing.filled"]
+    assert gates.closed(conn) == []
+
+
 def test_the_cost_decides_where_nobody_does(put, check_quality):
     put(3, name="'x'")
     check_quality([FILLED])
