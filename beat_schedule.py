@@ -53,6 +53,23 @@ SCHEDULE = {
         "schedule": crontab(minute="*/15"),
         "options": {"expires": 900},
     },
+    # Sundays as well.
+    "profile": {
+        "task": "quality.profile",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
+    "completeness": {
+        "task": "quality.completeness",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
+    # Two hours behind the night, when its key figures are there.
+    "consistency": {
+        "task": "quality.consistency",
+        "schedule": crontab(minute="*/15"),
+        "options": {"expires": 900},
+    },
     # Its period is OCD_CANARY_S.
     "canary": {
         "task": "ledger.canary",

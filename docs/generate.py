@@ -224,7 +224,25 @@ def _aggregated(metric: Metric) -> str:
     return f"{metric.aggregation}{share}: {metric.expression}{where}"
 
 
+def rules_page() -> str:
+    """Every quality rule, table by table."""
+    from ocd.quality.files import load
+
+    tables: dict[str, list[str]] = {}
+    for rule in load():
+        name = rule.id.removeprefix(f"{rule.source.name}.")
+        facts = f"{rule.dimension.value} | {rule.severity.value} | {rule.kind.value}"
+        text = rule.text.replace("|", "\\|")
+        tables.setdefault(rule.source.name, []).append(f"| `{name}` | {facts} | {text} |")
+    lines = ["# Quality rules", "", "What good data meets; `ocd quality explain` shows the SQL."]
+    for table, rows in tables.items():
+        lines += ["", f"## {table}", "", "| rule | dimension | severity | kind | it says |"]
+        lines += ["|---|---|---|---|---|", *rows]
+    return "\n".join(lines)
+
+
 PAGES = {
+    "rules.md": rules_page,
     "kpis.md": kpis_page,
     "settings.md": settings_page,
     "jobs.md": jobs_page,

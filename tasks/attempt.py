@@ -28,7 +28,7 @@ from ocd.core.errors import (
     SourceUnavailable,
     TooEarly,
 )
-from ocd.ledger import backfills, claims, enqueue, history, loglines
+from ocd.ledger import backfills, claims, enqueue, gates, history, loglines
 from ocd.ledger.claims import Ended, Ending
 from ocd.ledger.evidence import Report, to_evidence
 from ocd.ledger.loglines import Lines
@@ -194,7 +194,10 @@ def _call(job: Job[Any, Any], run: Run) -> Any:
     door = Door(run, runtime.settings(), runtime.engine())
     extra = {"dry_run": run.is_dry} if job.has_dry_run else {}
     try:
-        return job.body(door, **_arguments(job, run), **extra)
+        arguments = _arguments(job, run)
+        if job.facts.gated_by:
+            gates.require(door.conn, run, [arguments[job.facts.gated_by]])
+        return job.body(door, **arguments, **extra)
     except Exception as error:  # noqa: BLE001 - the one place: every error becomes a state of the run
         return error
     finally:

@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "hold": ("legal", "Keep rows from every purge: place, release, list."),
     "resume": ("hold", "Let beat order again."),
     "source": ("source", "See how outside sources stand; try whether they answer."),
+    "quality": ("quality", "Check the data against its rules, see what it is like, mend it."),
     "seed": ("system", "Fill the embedded database with sample data."),
     "load": ("load", "Load decisions and telemetry from files."),
     "sitemap": ("sitemap", "Look at readings of the shop's sitemap: list, diff, report."),

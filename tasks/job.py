@@ -95,6 +95,7 @@ class Facts:
     is_on_demand: bool = False  # neither beat nor a flow orders it
     catch_up: CatchUp = LAST
     expand: Mapping[str, Callable[[], tuple[str, ...]]] = field(default_factory=dict)
+    gated_by: str | None = None  # the argument that names the dataset whose closed gate refuses it
 
 
 class Job(Generic[P, R]):

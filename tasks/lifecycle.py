@@ -132,6 +132,7 @@ def page(door: Door) -> pages.PageReport:
     effect="fenced",
     subject=("dataset",),
     expand={"dataset": _with_retention},
+    gated_by="dataset",
 )
 def purge(
     door: Door, dataset: str = "all", days: int = 0, *, dry_run: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +25,9 @@ from ocd.ledger import claims, enqueue
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
 from ocd.ledger.windows import Daily
+from ocd.quality.check import QualityReport, check
+from ocd.quality.files import load
+from ocd.quality.rule import Rule
 from tasks import runtime
 from tests.factories.clock import NOW
 from tests.shell import Shell
@@ -195,6 +198,34 @@ def start_run(db: Database) -> Callable[..., Run]:
         return run
 
     return start
+
+
+@pytest.fixture
+def reader(db: Database) -> Iterator[Engine]:
+    """An engine of the read-only login."""
+    url = at(db.url, user="ocd_reader", password="reader")
+    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def check_quality(
+    conn: Connection,
+    reader: Engine,
+    start_run: Callable[..., Run],
+    keeper_for: Callable[[Run], Keeper],
+) -> Callable[..., QualityReport]:
+    """Check rules in a run of their own, all of them unless said otherwise; `now` is NOW."""
+
+    def deed(rules: Sequence[Rule] | None = None, **how: Any) -> QualityReport:
+        conn.commit()
+        run = start_run("quality.check", subject={"dataset": f"check-{next(_numbers)}"})
+        asked = load() if rules is None else rules
+        with_defaults = {"run": run, "now": NOW, "reader": reader} | how
+        return check(conn, asked, keeper=keeper_for(run), **with_defaults)
+
+    return deed
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ def code_lines(path: Path) -> int:
 
 
 def test_every_sql_file_is_named_by_code():
-    code = "\n".join(path.read_text() for path in SOURCES)
+    naming = [*SOURCES, *(PROJECT / "ocd").rglob("*.yml")]
+    code = "\n".join(path.read_text() for path in naming)
 
     assert [str(path) for path in (PROJECT / "ocd").rglob("*.sql") if path.name not in code] == []
 

@@ -8,7 +8,7 @@ Locks: ACCESS EXCLUSIVE on the two views for an instant.
 from migrations.replaceable import put, take_back
 
 revision = "0030"
-down_revision = "0026"
+down_revision = "0029"
 branch_labels = None
 depends_on = None
 

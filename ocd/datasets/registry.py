@@ -5,11 +5,13 @@ from __future__ import annotations
 from ocd.core.errors import UnknownName
 from ocd.datasets.agent_runs import AGENT_QC, AGENT_RUN
 from ocd.datasets.agents import AGENT_APPROVALS, AGENT_FEEDBACK, AGENT_QUERIES
+from ocd.datasets.cleansing import CLEANSING_CHANGE
 from ocd.datasets.commerce import CUSTOMER_SEGMENTS, PRODUCT_CATEGORIES
 from ocd.datasets.dashboard import DASHBOARD_FACTS, FACTS, METRIC_FACTS
 from ocd.datasets.decisions import DECISION_LOG, DECISION_SYNC_EVENT_LOGS, OBSERVABILITY_LOGS
 from ocd.datasets.facts import Dataset
 from ocd.datasets.ledger import ATTEMPT, LOG_LINE
+from ocd.datasets.measured import COLUMN_PROFILE, COMPLETENESS, CONSISTENCY
 from ocd.datasets.mirrors import (
     CHATWOOT_CONVERSATIONS,
     CHATWOOT_MESSAGES,
@@ -17,6 +19,7 @@ from ocd.datasets.mirrors import (
     SHOPIFY_ORDER_LINES,
     SHOPIFY_ORDERS,
 )
+from ocd.datasets.quality import QUALITY_RESULT
 from ocd.datasets.replies import GOLD_REPLY_SUBMISSIONS, SUPPORT_CURATED_REPLIES
 from ocd.datasets.sitemaps import SITEMAP_SNAPSHOTS
 
@@ -26,6 +29,11 @@ DATASETS: tuple[Dataset, ...] = (
     AGENT_QUERIES,
     ATTEMPT,
     LOG_LINE,
+    COLUMN_PROFILE,
+    COMPLETENESS,
+    CONSISTENCY,
+    CLEANSING_CHANGE,
+    QUALITY_RESULT,
     AGENT_RUN,
     AGENT_QC,
     DECISION_SYNC_EVENT_LOGS,

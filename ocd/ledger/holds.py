@@ -45,22 +45,25 @@ def column_of(dataset: Dataset, names: tuple[str, ...]) -> str | None:
     return next((one.name for one in dataset.columns if one.name in names), None)
 
 
-def free(dataset: Dataset) -> sql.Composed:
+def free(dataset: Dataset, row: str | None = None) -> sql.Composed:
     """Return the condition of rows that no open hold covers, as it is at the moment of the statement.
+
+    `row` is what the statement calls the table, where not by its own name.
 
     A hold by something that the table does not know covers every row: what cannot be told apart stays.
     Where nothing of the dataset is held, the server finds that out once, and not for every row.
     """
+    name = row or dataset.relation
     conversation = column_of(dataset, CONVERSATION)
     named: list[sql.Composable] = [sql.SQL("true")]
     if conversation is not None:
         named = [
             sql.SQL("h.conversation_id is null"),
             # A condition of its own, so that the index finds the row's holds among many.
-            _equals(dataset, "conversation_id", conversation),
+            _equals(name, "conversation_id", conversation),
         ]
     held = [
-        sql.SQL("exists ({} and {} and {})").format(_open(dataset), one, _other(dataset))
+        sql.SQL("exists ({} and {} and {})").format(_open(dataset), one, _other(dataset, name))
         for one in named
     ]
     return sql.SQL("(not exists ({}) or not ({}))").format(
@@ -74,21 +77,19 @@ def _open(dataset: Dataset) -> sql.Composed:
     ).format(sql.Literal(dataset.name))
 
 
-def _other(dataset: Dataset) -> sql.Composed:
+def _other(dataset: Dataset, row: str) -> sql.Composed:
     """Return what else a hold may say: the customer, a span of time."""
     customer = column_of(dataset, CUSTOMER)
-    same = sql.SQL("true") if customer is None else _equals(dataset, "customer_id", customer)
+    same = sql.SQL("true") if customer is None else _equals(row, "customer_id", customer)
     return sql.SQL("""(h.customer_id is null or {})
       and (h.held_from is null or coalesce({at} >= h.held_from, true))
       and (h.held_until is null or coalesce({at} < h.held_until, true))""").format(
-        same, at=sql.Identifier(dataset.relation, dataset.event_time)
+        same, at=sql.Identifier(row, dataset.event_time)
     )
 
 
-def _equals(dataset: Dataset, held: str, column: str) -> sql.Composable:
-    return sql.SQL("h.{} = {}::text").format(
-        sql.Identifier(held), sql.Identifier(dataset.relation, column)
-    )
+def _equals(row: str, held: str, column: str) -> sql.Composable:
+    return sql.SQL("h.{} = {}::text").format(sql.Identifier(held), sql.Identifier(row, column))
 
 
 def place(conn: Connection, dataset: Dataset, held: Held, *, reason: str, placed_by: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -101,7 +102,13 @@ def open_silent(conn: Connection, name: str, *, since: datetime) -> bool:
 
 
 def open_finding(
-    conn: Connection, cause: str, *, run_id: int, summary: str, how_to: str = HOW_TO["finding"]
+    conn: Connection,
+    cause: str,
+    *,
+    run_id: int,
+    summary: str,
+    severity: str = SEVERITY["finding"],
+    how_to: str = HOW_TO["finding"],
 ) -> bool:
     """Open the incident of something that a look found wrong; returns whether it is new. The caller commits.
 
@@ -112,7 +119,7 @@ def open_finding(
         {
             "cause": cause,
             "kind": "finding",
-            "severity": SEVERITY["finding"],
+            "severity": severity,
             "job": None,
             "subject": "{}",
             "window_end": None,
@@ -134,6 +141,29 @@ def close(conn: Connection, cause: str) -> bool:
         {"cause": cause},
     )
     return bool(done.rowcount)
+
+
+def close_all(conn: Connection, causes: Iterable[str]) -> int:
+    """Close the open incidents of these causes; returns how many there were. The caller commits."""
+    done = conn.execute(
+        text("""
+            update ocd.incident set closed_at = clock_timestamp()
+            where cause = any (:causes) and closed_at is null
+        """),
+        {"causes": list(causes)},
+    )
+    return done.rowcount
+
+
+def open_causes(conn: Connection, prefix: str) -> list[str]:
+    """Return the causes of open incidents that begin so."""
+    found = conn.execute(
+        text(
+            "select cause from ocd.incident where closed_at is null and starts_with(cause, :prefix)"
+        ),
+        {"prefix": prefix},
+    )
+    return list(found.scalars())
 
 
 def close_by_hand(conn: Connection, incident_id: int) -> None:

@@ -1,49 +1,42 @@
-"""Check all rules of a table in one scan; sample keys for the rules that failed."""
+"""Check rules in one snapshot, remember what came of it, tell people, close and open gates."""
 
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    TableClause,
-    case,
-    column,
-    func,
-    literal_column,
-    not_,
-    select,
-    table,
-    text,
-)
+from sqlalchemy import Connection, Engine
 
-from ocd.datasets.facts import Dataset
+from ocd.ledger import gates
 from ocd.ledger.artifacts import Keeper
 from ocd.ledger.run import Run
-from ocd.quality.rules import Grain, Rule, Severity
-
-log = logging.getLogger(__name__)
+from ocd.quality import page, results, tell
+from ocd.quality.look import Checked, look
+from ocd.quality.policy import (
+    Mode,
+    Outcome,
+    Point,
+    Status,
+    scores,
+    worst_first,
+)
+from ocd.quality.results import Judged
+from ocd.quality.rule import Rule
 
 SOURCE = "quality.check"
-#: Keys of failing rows that the artifact holds per rule.
-SAMPLE_KEYS = 20
-#: Keys per rule that the ledger keeps.
+#: Findings, and keys of each, that the ledger's row keeps; the table of results has all.
+EVIDENCE_FINDINGS = 40
 EVIDENCE_KEYS = 5
-
-_WORST_FIRST = tuple(reversed(Severity))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A rule that data fails: how many rows, what share of them, and keys of some.
+    """A rule that data fails, or that is broken: how many rows, what share of them, keys of some.
 
-    A rule about the table as a whole fails once, with share 1 and no keys.
+    A rule about the table as a whole fails with share 1 and has no keys.
     """
 
     rule: str
@@ -51,17 +44,22 @@ class Finding:
     failed: int
     share: float
     sample_keys: tuple[int, ...]
+    detail: str | None = None
 
 
 @dataclass(frozen=True)
 class QualityReport:
     """What was checked and found, worst first; `scans` counts statements that read the tables."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     rows: int
     rules: int
     scans: int
     findings: tuple[Finding, ...]
+    findings_by_severity: dict[str, int]
+    unusual: tuple[str, ...]
+    waiting: int
+    scores: dict[str, float]
     artifact: str
 
     @property
@@ -71,136 +69,135 @@ class QualityReport:
         if not self.findings:
             return f"{checked}: nothing found"
         worst = ", ".join(f"{one.rule} {one.failed:,}" for one in self.findings[:3])
-        return f"{checked}: {len(self.findings)} with findings ({worst})"
-
-
-@dataclass(frozen=True)
-class _Checked:
-    """One table: rows that were scanned, statements that it took, what was found."""
-
-    dataset: str
-    rows: int
-    scans: int
-    findings: list[Finding]
+        count = sum(self.findings_by_severity.values())
+        return f"{checked}: {count} with findings ({worst})"
 
 
 def check(
-    conn: Connection, rules: Iterable[Rule], *, run: Run, keeper: Keeper, now: datetime
-) -> QualityReport:
-    """Check the rules in one snapshot, each table's in one scan.
-
-    Findings are results: data that breaks every rule is reported, never raised. Keys of up to
-    SAMPLE_KEYS failing rows per rule go into the artifact; no other value leaves the tables.
-    Commits once, after the snapshot is closed.
-    """
-    groups: dict[Dataset, list[Rule]] = {}
-    for rule in rules:
-        groups.setdefault(rule.dataset, []).append(rule)
-    tables = _check_tables(conn, groups, now)
-    findings = sorted(
-        (one for checked in tables for one in checked.findings),
-        key=lambda one: (_WORST_FIRST.index(Severity(one.severity)), -one.failed, one.rule),
-    )
-    with run.batch(conn) as batch:
-        stored = keeper.put(
-            conn,
-            SOURCE,
-            "quality-result",
-            f"quality/{run.window.label}/run-{run.id}-g{run.generation}-f{run.fence}.json",
-            _details(groups, tables, findings, now),
-        )
-        batch.progress(len(tables), len(tables), "tables")
-    return QualityReport(
-        rows=sum(checked.rows for checked in tables),
-        rules=sum(map(len, groups.values())),
-        scans=sum(checked.scans for checked in tables),
-        findings=tuple(
-            replace(one, sample_keys=one.sample_keys[:EVIDENCE_KEYS]) for one in findings
-        ),
-        artifact=stored.name,
-    )
-
-
-def _check_tables(
-    conn: Connection, groups: dict[Dataset, list[Rule]], now: datetime
-) -> list[_Checked]:
-    """Look at every table in one read-only snapshot, which is closed again."""
-    if conn.in_transaction():
-        conn.rollback()
-    conn.execute(text("set transaction isolation level repeatable read read only"))
-    # A login that row security would filter gets an error, not a clean bill for rows unseen.
-    conn.execute(text("set local row_security = off"))
-    tables = [_check_table(conn, dataset, rules, now) for dataset, rules in groups.items()]
-    conn.rollback()
-    for one in tables:
-        log.info(
-            "checked",
-            extra={"dataset": one.dataset, "rows": one.rows, "findings": len(one.findings)},
-        )
-    return tables
-
-
-def _check_table(conn: Connection, dataset: Dataset, rules: list[Rule], now: datetime) -> _Checked:
-    source = _source(dataset)
-    counts = [_count_of(rule).label(f"r{number}") for number, rule in enumerate(rules)]
-    query = select(func.count().label("n"), *counts).select_from(source)
-    rows, *failures = conn.execute(query, {"now": now}).one()
-    findings, scans = [], 1
-    for rule, failed in zip(rules, failures, strict=True):
-        if not failed:
-            continue
-        keys: tuple[int, ...] = ()
-        if rule.grain is Grain.ROW:
-            keys, scans = _sample(conn, rule, now), scans + 1
-        of = rows if rule.grain is Grain.ROW else 1
-        findings.append(Finding(rule.id, rule.severity.value, failed, round(failed / of, 6), keys))
-    return _Checked(dataset.name, rows, scans, findings)
-
-
-def _source(dataset: Dataset) -> TableClause:
-    return table(dataset.relation, column(dataset.key), schema=dataset.schema)
-
-
-def _is_broken(rule: Rule) -> ColumnElement[bool]:
-    """True where the condition is false; unknown passes."""
-    return not_(func.coalesce(text(f"({rule.condition})"), literal_column("true")))
-
-
-def _count_of(rule: Rule) -> ColumnElement[int]:
-    if rule.grain is Grain.TABLE:
-        return case((_is_broken(rule), 1), else_=0)
-    return func.count().filter(_is_broken(rule))
-
-
-def _sample(conn: Connection, rule: Rule, now: datetime) -> tuple[int, ...]:
-    source = _source(rule.dataset)
-    key = source.c[rule.dataset.key]
-    query = select(key).select_from(source).where(_is_broken(rule)).order_by(key).limit(SAMPLE_KEYS)
-    return tuple(conn.execute(query, {"now": now}).scalars())
-
-
-def _details(
-    groups: dict[Dataset, list[Rule]],
-    tables: list[_Checked],
-    findings: list[Finding],
+    conn: Connection,
+    rules: Sequence[Rule],
+    *,
+    run: Run,
+    keeper: Keeper,
     now: datetime,
+    mode: Mode = Mode.FULL,
+    reader: Engine | None = None,
+    dear: float | None = None,
+    stops: Sequence[str] = (),
+    known: Collection[str] | None = None,
+) -> QualityReport:
+    """Check the rules in one snapshot, each table's in one scan, and remember what came of it.
+
+    Findings are results: data that breaks every rule is reported, never raised. Keys of some failing
+    rows are kept; no other value leaves the tables. `reader` is the read-only login for rules written
+    as a statement; `stops` names the jobs that a closed gate holds back; `known` every rule that
+    there is: what others once found is over. Commits once, after the snapshot is closed.
+    """
+    tables = look(conn, rules, run=run, now=now, mode=mode, reader=reader, dear=dear)
+    outcomes = [outcome for one in tables for outcome in one.outcomes]
+    with run.batch(conn) as batch:
+        judged = results.judge(conn, outcomes, now=now)
+        high_keys = {one.dataset: one.high_key for one in tables}
+        results.keep(conn, judged, run_id=run.id, now=now, high_keys=high_keys)
+        tell.tell(conn, judged, run)
+        for outcome in outcomes:
+            tell.guard(conn, outcome, run)
+        if known is not None:
+            tell.retire(conn, known, run)
+        name = f"quality/{run.window.label}/run-{run.id}-g{run.generation}-f{run.fence}"
+        details = _details(tables, judged, now)
+        stored = keeper.put(conn, SOURCE, "quality-result", f"{name}.json", details)
+        drawn = _page(conn, rules, run, now, stops)
+        keeper.put(conn, SOURCE, "quality-page", f"{name}.html", drawn)
+        batch.progress(len(tables), len(tables), "tables")
+    return _report(tables, judged, stored.name)
+
+
+def _page(
+    conn: Connection, rules: Sequence[Rule], run: Run, now: datetime, stops: Sequence[str]
 ) -> bytes:
-    """What was checked, by which version of each rule, and every finding with its keys."""
+    """Draw the rules that were asked now, with their past."""
+    past = results.history(conn, now=now, days=page.TREND_DAYS, limit=page.MAX_ANSWERS)
+    names = {one.source.name for one in rules}
+    shut = gates.closed(conn, names)
+    return page.page(rules, past, now=now, run_id=run.id, gates=shut, stops=stops)
+
+
+def _report(tables: Sequence[Checked], judged: Sequence[Judged], artifact: str) -> QualityReport:
+    outcomes = [one.outcome for one in judged]
+    worst = worst_first(outcomes)
+    counts: dict[str, int] = {}
+    for one in worst:
+        counts[one.rule.severity.value] = counts.get(one.rule.severity.value, 0) + 1
+    return QualityReport(
+        rows=sum(one.rows for one in tables),
+        rules=len(outcomes),
+        scans=sum(one.statements for one in tables),
+        findings=tuple(_finding(one) for one in worst[:EVIDENCE_FINDINGS]),
+        findings_by_severity=counts,
+        unusual=tuple(one.outcome.rule.id for one in judged if one.is_unusual)[:EVIDENCE_FINDINGS],
+        waiting=sum(one.status is Status.WAITING for one in outcomes),
+        scores={
+            name: round(score, 1)
+            for (name, dimension), score in scores(points(outcomes)).items()
+            if dimension is None
+        },
+        artifact=artifact,
+    )
+
+
+def points(outcomes: Iterable[Outcome]) -> list[Point]:
+    """Return what counts for a score: a broken rule counts as failed, a waiting one not at all."""
+    return [
+        Point(
+            one.rule.source.name,
+            one.rule.dimension,
+            one.rule.severity,
+            1.0 if one.status is Status.BROKEN else one.share,
+        )
+        for one in outcomes
+        if one.status is not Status.WAITING
+    ]
+
+
+def _finding(one: Outcome) -> Finding:
+    return Finding(
+        one.rule.id,
+        one.rule.severity.value,
+        one.failed,
+        round(one.share, 6),
+        one.keys[:EVIDENCE_KEYS],
+        one.detail,
+    )
+
+
+def _details(tables: Sequence[Checked], judged: Sequence[Judged], now: datetime) -> bytes:
+    """What was checked, by which version of each rule, and what came of it."""
     body = {
         "checked_at": now.isoformat(),
-        "tables": [{"dataset": one.dataset, "rows": one.rows} for one in tables],
-        "rules": [_said(rule) for rules in groups.values() for rule in rules],
-        "findings": [asdict(one) for one in findings],
+        "tables": [
+            {"dataset": one.dataset, "rows": one.rows, "statements": one.statements}
+            for one in tables
+        ],
+        "rules": [_told(one) for one in judged],
     }
     return json.dumps(body, indent=1).encode()
 
 
-def _said(rule: Rule) -> dict[str, Any]:
+def _told(one: Judged) -> dict[str, Any]:
+    outcome, rule = one.outcome, one.outcome.rule
     return {
         "id": rule.id,
         "version": rule.version,
         "dimension": rule.dimension.value,
         "severity": rule.severity.value,
-        "grain": rule.grain.value,
-        "description": rule.description,
+        "description": rule.text,
+        "status": outcome.status.value,
+        "rows": outcome.rows,
+        "failed": outcome.failed,
+        "share": round(outcome.share, 6),
+        "value": outcome.value,
+        "sample_keys": list(outcome.keys),
+        "is_unusual": one.is_unusual,
+        "detail": outcome.detail,
     }

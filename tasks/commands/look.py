@@ -13,8 +13,9 @@ from ocd.core.errors import ConfigError, UnknownName
 from ocd.ledger import history
 from ocd.ledger.observe import Snapshot, observe
 from ocd.ledger.states import State
+from ocd.ledger.windows import Cadence
 from tasks import registry, runtime
-from tasks.flows import FLOWS
+from tasks.flows import FLOWS, Flow
 from tasks.job import Job, job_named
 from tasks.render import (
     as_json,
@@ -69,6 +70,12 @@ def jobs(is_json: bool) -> None:
     console().print(table)
 
 
+def _when(job: Job[Any, Any], flow: Flow | None, cadence: Cadence) -> str:
+    if job.facts.is_on_demand:
+        return "on demand"
+    return f"in flow {flow.name}, {cadence}" if flow else str(cadence)
+
+
 def _job_row(name: str, snapshot: Snapshot) -> dict[str, Any]:
     job, now = job_named(name), snapshot.at
     flow = next((flow for flow in FLOWS if any(step.job == name for step in flow.steps)), None)
@@ -78,9 +85,9 @@ def _job_row(name: str, snapshot: Snapshot) -> dict[str, Any]:
         "summary": job.summary,
         "queue": job.facts.queue,
         "effect": job.facts.effect,
-        "when": f"in flow {flow.name}, {cadence}" if flow else _when(job),
+        "when": _when(job, flow, cadence),
         "window": cadence.last_closed(now).label,
-        "next_due": None if job.facts.is_on_demand else f"{cadence.next_due(now):%Y-%m-%d %H:%M}Z",
+        "next_due": "" if job.facts.is_on_demand else f"{cadence.next_due(now):%Y-%m-%d %H:%M}Z",
         "last_good": snapshot.jobs[name].good_window,
         "catch_up": str(job.facts.catch_up),
         "deadline": f"{int(job.facts.deadline.total_seconds() // 3600)} h after the window",
@@ -88,10 +95,6 @@ def _job_row(name: str, snapshot: Snapshot) -> dict[str, Any]:
         "has_dry_run": job.has_dry_run,
         "can_backfill": job.facts.can_backfill,
     }
-
-
-def _when(job: Job[Any, Any]) -> str:
-    return "on demand" if job.facts.is_on_demand else str(job.cadence)
 
 
 @click.command(epilog="Example: ocd runs --state failed --since 7d")

@@ -78,6 +78,52 @@ ROWS: dict[str, dict[str, str]] = {
         "level": "'info'",
         "event": "'e'",
     },
+    "column_profile": {
+        "run_id": RUN,
+        "dataset": "'d'",
+        "column_name": "'c{n}'",
+        "rows": "1",
+        "nulls": "0",
+        "stats": "'{{}}'",
+        "profiled_at": "now()",
+    },
+    "completeness": {
+        "run_id": RUN,
+        "dataset": "'d{n}'",
+        "hour_at": "now()",
+        "seen": "1",
+        "nulls": "'{{}}'",
+    },
+    "cleansing_change": {
+        "run_id": RUN,
+        "dataset": "'d'",
+        "row_key": "{n}",
+        "before": "'{{}}'",
+        "after": "'{{}}'",
+    },
+    "consistency": {
+        "run_id": RUN,
+        "check_name": "'c{n}'",
+        "checked": "1",
+        "broken": "0",
+        "sample_keys": "'{{}}'",
+        "figures": "'{{}}'",
+        "checked_at": "now()",
+    },
+    "quality_result": {
+        "run_id": RUN,
+        "checked_at": "now()",
+        "dataset": "'d'",
+        "rule": "'d.r{n}'",
+        "rule_version": "'v'",
+        "dimension": "'validity'",
+        "severity": "'error'",
+        "status": "'passed'",
+        "asked_rows": "1",
+        "failed_rows": "0",
+        "share": "0",
+        "took_ms": "1",
+    },
 }
 
 #: A column that an update may set to itself, where the facts name no others.
@@ -105,6 +151,11 @@ CHANGED = {
     "sitemap_snapshots": "warnings",
     "ledger_attempt": "outcome",
     "ledger_log_line": "event",
+    "column_profile": "stats",
+    "completeness": "seen",
+    "consistency": "broken",
+    "cleansing_change": "after",
+    "quality_result": "rule",
 }
 
 

@@ -83,12 +83,23 @@ CLOSED = {
 }
 #: What our own code writes about runs, from counts and keys.
 OURS = {
+    "check_name",
+    "column_name",
+    "dataset",
+    "detail",
+    "dimension",
     "error_class",
     "error_message",
     "event",
     "fields",
+    "figures",
     "level",
+    "nulls",
     "outcome",
+    "stats",
+    "rule",
+    "rule_version",
+    "severity",
     "traceback",
     "worker",
 }

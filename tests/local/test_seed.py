@@ -11,8 +11,6 @@ from ocd.database.findings import Limits, Scene, Stack
 from ocd.database.overdue import overdue
 from ocd.datasets.registry import DATASETS
 from ocd.local import seed
-from ocd.quality.agents import RULES
-from ocd.quality.check import check
 from tests.factories.agents import make_approval, make_feedback, make_query
 from tests.factories.clock import NOW
 
@@ -183,26 +181,30 @@ def test_a_row_in_any_table_means_not_empty(conn, make):
     assert not seed.is_empty(conn)
 
 
-def found(conn, start_run, keeper_for):
-    run = start_run("quality.check")
-    report = check(conn, RULES, run=run, keeper=keeper_for(run), now=NOW)
-    return {one.rule for one in report.findings}
+@pytest.fixture
+def found(check_quality):
+    return lambda: {one.rule for one in check_quality().findings}
 
 
 #: What clean sample rows may show: things that are wanted or simply old.
-HARMLESS = {"agent_queries.approved.unedited", "agent_approvals.pending.age"}
+HARMLESS = {
+    "agent_approvals.pending.age",
+    "agent_feedback.conversation_id.queried",
+    "agent_queries.approved.unedited",
+    "agent_queries.conversation_id.decided",
+}
 
 
-def test_sample_rows_are_good_rows(conn, sow, start_run, keeper_for):
+def test_sample_rows_are_good_rows(sow, found):
     sow(2000)
 
-    assert found(conn, start_run, keeper_for) <= HARMLESS
+    assert found() <= HARMLESS
 
 
-def test_planted_faults_are_found(conn, sow, start_run, keeper_for):
+def test_planted_faults_are_found(sow, found):
     sow(2000, faults=True)
 
-    assert found(conn, start_run, keeper_for) >= {
+    assert found() >= {
         "agent_approvals.approved_by.named",
         "agent_feedback.rubric.clarity",
         "agent_feedback.rubric.accuracy",

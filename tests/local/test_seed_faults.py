@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import text
 
 from ocd.local.seed import seed
-from ocd.quality.agents import RULES
-from ocd.quality.check import check
 from tests.factories.clock import NOW
 
 
@@ -16,35 +15,36 @@ def sow(conn, *, faults, rows=1000):
     return report
 
 
-def inspect(conn, run, keeper):
-    found = check(conn, RULES, run=run, keeper=keeper, now=NOW).findings
-    return {one.rule: one.failed for one in found if one.severity != "info"}
+@pytest.fixture
+def inspect(check_quality):
+    def deed():
+        found = check_quality().findings
+        return {one.rule: one.failed for one in found if one.severity != "info"}
+
+    return deed
 
 
-def test_each_planted_fault_is_found_and_nothing_else(conn, start_run, keeper_for):
+def test_each_planted_fault_is_found_and_nothing_else(conn, inspect):
     report = sow(conn, faults=True)
-    run = start_run("quality.check")
 
-    found = inspect(conn, run, keeper_for(run))
+    found = inspect()
 
     assert found == report.planted
     assert sum(report.planted.values()) == 2 + 6 + 12
 
 
-def test_clean_sample_data_has_no_fault(conn, start_run, keeper_for):
+def test_clean_sample_data_has_no_fault(conn, inspect):
     report = sow(conn, faults=False)
-    run = start_run("quality.check")
 
-    found = inspect(conn, run, keeper_for(run))
+    found = inspect()
 
     assert (found, report.planted) == ({}, {})
 
 
-def test_a_handful_of_rows_is_fresh_as_well(conn, start_run, keeper_for):
+def test_a_handful_of_rows_is_fresh_as_well(conn, inspect):
     sow(conn, faults=False, rows=10)
-    run = start_run("quality.check")
 
-    assert inspect(conn, run, keeper_for(run)) == {}
+    assert inspect() == {}
 
 
 def test_rows_are_inserted_in_order_of_time(conn):

@@ -10,12 +10,16 @@ from sqlalchemy import event, text
 
 from ocd.core.errors import LeaseLost
 from ocd.ledger.evidence import MAX_BYTES, to_evidence
-from ocd.quality.agents import RULES
-from ocd.quality.check import SAMPLE_KEYS, check
-from ocd.quality.rules import Severity
+from ocd.quality.check import check
+from ocd.quality.files import load
+from ocd.quality.rule import Kind, Severity, Tolerance
+from ocd.quality.scan import SAMPLE_KEYS
 from tests.factories.agents import make_approval, make_feedback, make_query
 from tests.factories.clock import NOW
 
+RULES = tuple(
+    one for one in load() if one.source.name.startswith(("agent_a", "agent_f", "agent_qu"))
+)
 SECRET = "Ottoline Brandywine"
 INDEXED = text("select name, kind, run_id from ocd.artifact")
 
@@ -37,7 +41,11 @@ def test_nothing_that_stands_in_a_row_leaves_the_table(conn, store, start_run, k
     report = check(conn, RULES, run=run, keeper=keeper_for(run), now=NOW)
 
     kept = b"".join(store.open(report.artifact)).decode()
-    assert len(report.findings) == 3
+    assert {one.rule for one in report.findings} >= {
+        "agent_approvals.approved_by.named",
+        "agent_feedback.rubric.clarity",
+        "agent_queries.latency_ms.range",
+    }
     assert not [word for word in SECRET.split() if word in kept + str(to_evidence(report))]
 
 
@@ -46,9 +54,13 @@ def test_the_artifact_is_indexed_as_the_run_s(conn, start_run, keeper_for):
 
     report = check(conn, RULES, run=run, keeper=keeper_for(run), now=NOW)
 
-    row = conn.execute(INDEXED).one()
-    assert tuple(row) == (report.artifact, "quality-result", run.id)
-    assert row.name.startswith("quality/2026-11-23/run-")
+    rows = conn.execute(INDEXED).all()
+    page = report.artifact.replace(".json", ".html")
+    assert {tuple(row) for row in rows} == {
+        (report.artifact, "quality-result", run.id),
+        (page, "quality-page", run.id),
+    }
+    assert report.artifact.startswith("quality/2026-11-23/run-")
 
 
 def test_an_attempt_that_lost_its_lease_indexes_nothing(conn, start_run, keeper_for):
@@ -65,7 +77,11 @@ def test_evidence_is_small_when_every_rule_is_broken_by_many_rows(conn, db, star
     """A later rule never hides an earlier one, so any number may fail at once."""
     with psycopg.connect(db.superuser_url) as owner:
         owner.execute("alter sequence agent_queries_id_seq restart with 9000000000000000000")
-    always = [replace(rule, condition="id is null") for rule in RULES if rule.grain == "row"]
+    always = [
+        replace(rule, kind=Kind.CONDITION, params={"expression": "id is null"})
+        for rule in RULES
+        if not rule.is_of_table
+    ]
     for make in (make_approval, make_feedback, make_query):
         for _ in range(SAMPLE_KEYS + 5):
             make(conn)
@@ -105,11 +121,19 @@ def test_all_tables_are_seen_as_of_one_instant(conn, start_run, keeper_for, writ
 
 @pytest.mark.parametrize(
     "change",
-    [{"condition": "true"}, {"severity": Severity.BLOCK}, {"id": "other"}],
+    [
+        {"params": {"expression": "true"}},
+        {"severity": Severity.BLOCK},
+        {"id": "other"},
+        {"filter": "true"},
+        {"tolerance": Tolerance(rows=1)},
+        {"columns": ("id",)},
+        {"kind": Kind.NOT_NULL},
+    ],
     ids=lambda change: next(iter(change)),
 )
 def test_a_rule_that_says_something_else_has_another_version(change):
     rule = RULES[0]
 
     assert replace(rule, **change).version != rule.version
-    assert replace(rule, description="Said better.").version == rule.version
+    assert replace(rule, text="Said better.", owner="x", remedy="y").version == rule.version
