@@ -23,6 +23,8 @@ def test_every_error_survives_a_pickle(kind):
         errors.ApprovalNeeded: lambda: kind(12, "35 % of the table would go"),
         errors.UnknownName: lambda: kind("job", "purg", ["purge"]),
         errors.QuotaExhausted: lambda: kind("later", retry_after_s=30.0),
+        errors.SourceUnavailable: lambda: kind("away", is_server_error=True),
+        errors.TooEarly: lambda: kind("not yet", retry_after_s=30.0),
     }
     error = special.get(kind, lambda: kind("what happened", detail=1))()
 

@@ -21,6 +21,7 @@ ELSEWHERE = {
     "signing_key": "for the workers alone",
     "age_recipients": "for the workers alone",
     "age_identity_file": "for the worker that restores alone",
+    "erasure_key": "for the worker that restores alone",
     "scratch_database_url": "a secret that not everybody has",
     "api_port": "in the command of `api`",
     "flower_port": "in the command of `flower`",
@@ -30,6 +31,10 @@ ELSEWHERE = {
     "ga_access_token": "a secret that not everybody has",
     "ga_credentials_file": "a file that not everybody has",
     "ga_recordings": "a folder, to try things out with",
+    "ga_mcp_url": "needs the mcp extra, which the image does not have",
+    "ga_mcp_token": "needs the mcp extra, which the image does not have",
+    "ga_mcp_command": "needs the mcp extra, which the image does not have",
+    "ga_mcp_allow_commands": "needs the mcp extra, which the image does not have",
     "ga_api_url": "another one than Google's is for tests",
 }
 #: The image's, not the program's.

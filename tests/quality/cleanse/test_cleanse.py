@@ -22,6 +22,7 @@ from ocd.datasets.mirrors import CHATWOOT_CONVERSATIONS, SHOPIFY_ORDERS
 from ocd.datasets.registry import DATASETS
 from ocd.ledger import holds
 from ocd.ledger.approvals import approve
+from ocd.ledger.holds import Held
 from ocd.quality.cleanse import apply as cleansing
 from ocd.quality.cleanse import fixes, policy
 from ocd.quality.cleanse import plan as plans
@@ -266,7 +267,9 @@ def test_a_plan_over_the_limit_asks_and_goes_on_once_somebody_consents(conn, pla
 
 
 def test_a_held_conversation_stays_as_it_is(conn, desk, plan, apply, revert, rows_of):
-    holds.place(conn, "chatwoot_conversations", "101", reason="case", placed_by="mara")
+    holds.place(
+        conn, CHATWOOT_CONVERSATIONS, Held(conversation_id="101"), reason="case", placed_by="mara"
+    )
     planned = plan(CHATWOOT_CONVERSATIONS)
 
     report, _ = apply(planned.hash)
@@ -276,7 +279,7 @@ def test_a_held_conversation_stays_as_it_is(conn, desk, plan, apply, revert, row
 
 
 def test_a_table_that_is_held_whole_is_not_cleansed(conn, desk, plan):
-    holds.place(conn, "chatwoot_conversations", None, reason="case", placed_by="mara")
+    holds.place(conn, CHATWOOT_CONVERSATIONS, Held(), reason="case", placed_by="mara")
 
     assert plan(CHATWOOT_CONVERSATIONS).rows == 0
 
