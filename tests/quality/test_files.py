@@ -40,7 +40,7 @@ BAD = {
     "no dimension": ({k: v for k, v in GOOD.items() if k != "dimension"}, "'dimension' is missing"),
     "an unknown dimension": (GOOD | {"dimension": "beauty"}, "beauty"),
     "an unknown severity": (GOOD | {"severity": "grave"}, "grave"),
-    "an unknown word": (GOOD | {"tolerence": 1}, "unknown words: tolerence"),
+    "an unknown word": (GOOD | {"leniency": 1}, "unknown words: leniency"),
     "an unknown metric": (GOOD | {"metric": "nulls"}, "nulls"),
     "another engine": (own(kind="range", min=1) | {"engine": "soda"}, "engine: ocd"),
     "an unknown kind": (own(kind="magic"), "magic"),
