@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
+from ocd.core.pages import render
 from ocd.quality import results
 from ocd.quality.policy import SCORE_CRIT, SCORE_WARN, Point, scores
 from ocd.quality.rule import Dimension, Rule, Severity
 
-TEMPLATE = Path(__file__).parent / "page.html"
 TREND_DAYS = 30
 #: Answers that a page is drawn from: TREND_DAYS of a few checks a day.
 MAX_ANSWERS = 50_000
@@ -114,18 +113,11 @@ def page(
     stops: Sequence[str] = (),
 ) -> bytes:
     """Return the page of a check: `history` newest first, `stops` names the jobs that gates hold back."""
-    # Imported here: nothing else of this room needs a template.
-    from mako.template import Template
-
     tables = tables_of(rules, history, now=now)
     findings = [one for table in tables for one in table.rules if one.is_finding]
-    template = Template(  # noqa: S702 - every value is escaped by default_filters
-        filename=str(TEMPLATE),
-        default_filters=["h"],
-        strict_undefined=True,
-        output_encoding="utf-8",
-    )
-    found: bytes = template.render(
+    return render.render(
+        __file__,
+        "page.html",
         now=now,
         run_id=run_id,
         dimensions=list(Dimension),
@@ -137,7 +129,6 @@ def page(
         width=_WIDTH,
         height=_HEIGHT,
     )
-    return found
 
 
 def tables_of(rules: Sequence[Rule], history: Sequence[Row], *, now: datetime) -> list[Table]:

@@ -59,7 +59,7 @@ def test_a_finding_shows_keys_remedy_budget_and_what_it_stops():
     assert "1, 2, 3" in found
     assert "Fill it &lt;in&gt;." in found
     assert "lifecycle.purge of thing" in found
-    assert "600% of it is used" in found
+    assert "600 % of it is used" in found
 
 
 def test_what_is_broken_or_unusual_says_so():
