@@ -1,16 +1,15 @@
-"""Measure, print, judge: `python -m benchmarks.sources [--only …] [--json] [--scale 1.0]`."""
+"""Measure, print, judge: `python -m benchmarks.sources [--only …] [--json] [--scale 1.0] [--peer PYTHON]`."""
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 
 from benchmarks.ledger.figures import Figure, show
+from benchmarks.sources import ga4, sitemaps
 
-#: Each is a module here with `measure(scale) -> list[Figure]`.
-PARTS = ("ga4",)
+PARTS = ("ga4", "sitemaps")
 
 
 def main() -> int:
@@ -19,7 +18,10 @@ def main() -> int:
     figures: list[Figure] = []
     for name in options.only or PARTS:
         print(f"{name} …", file=sys.stderr, flush=True)
-        figures += importlib.import_module(f"benchmarks.sources.{name}").measure(options.scale)
+        if name == "ga4":
+            figures += ga4.measure(options.scale)
+        else:
+            figures += sitemaps.measure(options.scale, options.peer)
     if options.json:
         print(json.dumps([one.as_json() for one in figures], indent=2))
     else:
@@ -34,8 +36,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="a part of the rows, to try it out"
+        "--scale", type=float, default=1.0, help="a part of the rows and URLs, to try it out"
     )
+    parser.add_argument("--peer", help="Python of an environment with ultimate-sitemap-parser")
     return parser.parse_args()
 
 

@@ -1,26 +1,27 @@
 """The sitemap reader beside ultimate-sitemap-parser, on one file of 50,000 URLs with images.
 
-`python -m benchmarks.sources.sitemaps --peer /tmp/peer/bin/python`; the peer has an environment of its own:
+`python -m benchmarks.sources --only sitemaps --peer /tmp/peer/bin/python`; the peer has an environment of its own:
 `python3 -m venv /tmp/peer && /tmp/peer/bin/pip install --require-hashes -r requirements-sitemap-judge.lock`.
 Each reading is a process of its own; the two take turns. Seconds are of the processor, whoever else wants it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
+
+from benchmarks.ledger.figures import Figure
 
 URLS = 50_000
 #: What is promised: so many times the peer's URLs per second, and no more memory than this, bombs included.
-RATIO = 3.0
+MIN_RATIO = 3.0
 MAX_GROWTH_MB = 15.0
+ROUNDS = 3
 
 _OURS = """
 import resource, sys, time
@@ -109,52 +110,38 @@ def measured(python: str, code: str, *files: Path) -> dict[str, float]:
     return found
 
 
-def run(
-    peer: str | None, *, urls: int = URLS, rounds: int = 3, say: Callable[[str], None] = print
-) -> bool:
-    """Measure and tell; returns whether the promises hold."""
+def measure(scale: float, peer: str | None) -> list[Figure]:
+    """Measure in turns, so that both see the same machine; without a peer nothing is compared."""
+    urls = max(int(URLS * scale), 100)
     with tempfile.TemporaryDirectory() as folder:
         sitemap, small, bomb = (Path(folder) / name for name in ("all.xml", "small.xml", "b.gz"))
         write_sitemap(sitemap, urls)
         write_sitemap(small, 100)
         write_bomb(bomb, mib=200)
         ours, theirs = [], []
-        for _ in range(rounds):
+        for _ in range(ROUNDS):
             ours.append(measured(sys.executable, _OURS, sitemap, small))
             if peer:
                 theirs.append(measured(peer, _THEIRS, sitemap))
         bombed = measured(sys.executable, _OURS, bomb, small)
-        size = sitemap.stat().st_size / 1e6
-    say(f"one sitemap of {urls:,} URLs with images, {size:.1f} MB; median of {rounds}")
-    speed, grown = _told("ocd", ours, say)
-    say(f"a gzip bomb of 200 MiB: refused, memory {bombed['grown_mb']:+.1f} MB")
-    is_flat = max(grown, bombed["grown_mb"]) <= MAX_GROWTH_MB
-    if not peer:
-        say("no --peer, so nothing to compare with")
-        return is_flat
-    ratio = speed / _told("ultimate-sitemap-parser", theirs, say)[0]
-    say(f"ratio {ratio:.1f}, promised {RATIO:.0f}; memory promised {MAX_GROWTH_MB:.0f} MB")
-    return is_flat and ratio >= RATIO
+    speed = _speed(ours)
+    figures = [
+        Figure("sitemap read", speed, "URLs/s"),
+        Figure("  memory it grew by", _growth(ours), "MB", gate=MAX_GROWTH_MB),
+        Figure("  by a bomb of 200 MiB", bombed["grown_mb"], "MB", gate=MAX_GROWTH_MB),
+    ]
+    if peer:
+        figures += [
+            Figure("ultimate-sitemap-parser", _speed(theirs), "URLs/s"),
+            Figure("  memory it grew by", _growth(theirs), "MB"),
+            Figure("ocd / peer", speed / _speed(theirs), "x", gate=MIN_RATIO, is_floor=True),
+        ]
+    return figures
 
 
-def _told(
-    name: str, found: list[dict[str, float]], say: Callable[[str], None]
-) -> tuple[float, float]:
-    speed = statistics.median(one["urls"] / one["took_s"] for one in found)
-    grown = max(one["grown_mb"] for one in found)
-    say(f"{name:24} {speed:>9,.0f} URLs/s  memory {grown:+.1f} MB")
-    return speed, grown
+def _speed(found: list[dict[str, float]]) -> float:
+    return statistics.median(one["urls"] / one["took_s"] for one in found)
 
 
-def main() -> int:
-    """Run the benchmark."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", help="Python of an environment with ultimate-sitemap-parser")
-    parser.add_argument("--urls", type=int, default=URLS)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    return 0 if run(options.peer, urls=options.urls, rounds=options.rounds) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _growth(found: list[dict[str, float]]) -> float:
+    return max(one["grown_mb"] for one in found)

@@ -2,10 +2,9 @@
 
 Why: all workers share a property's quotas, so what is left of them stands where all of them look
 before they ask. A day that is read again is compared with what stood there, and the difference kept.
-Rows lose their foreign key: each of a day's hundred thousand looked its partition up, which took
-longer than writing it; partitions and rows are only ever written together, in one transaction.
+Partitions become a dataset, so that their freshness is measured like that of every other table.
 Tiles ask for the last seven days against the seven before, by landing page.
-Locks: ACCESS EXCLUSIVE on landing.ga_partition and landing.ga_row for an instant.
+Locks: ACCESS EXCLUSIVE on landing.ga_partition for an instant.
 """
 
 from alembic import op
@@ -17,7 +16,7 @@ down_revision = "0019"
 branch_labels = None
 depends_on = None
 
-OBJECTS = ("views/landing_page_weeks", "comments/ga4")
+OBJECTS = ("access/ga_partition", "comments/ga4", "views/landing_page_weeks")
 TABLES = {
     "landing.ga_quota": """
       property text not null,
@@ -72,7 +71,7 @@ INDEXES = {
 
 
 def upgrade() -> None:
-    """Create them; only the worker writes, the reader reads."""
+    """Create them; only the worker writes, the reader reads. Partitions get row security like every dataset."""
     op.execute("""
         alter table landing.ga_partition
           add column content_sha256 text,
@@ -80,7 +79,8 @@ def upgrade() -> None:
           add column tokens integer,
           add column restated_at timestamptz
     """)
-    op.execute("alter table landing.ga_row drop constraint ga_row_partition_id_fkey")
+    op.execute("alter table landing.ga_partition enable row level security")
+    op.execute("alter table landing.ga_partition force row level security")
     for table, columns in TABLES.items():
         op.execute(f"create table {table} ({columns})")
         op.execute(f"grant select, insert, update, delete on {table} to ocd_worker")
@@ -93,10 +93,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them; partitions stay."""
     take_back(revision, *OBJECTS)
-    op.execute("""
-        alter table landing.ga_row add constraint ga_row_partition_id_fkey
-          foreign key (partition_id) references landing.ga_partition (id) on delete cascade
-    """)
+    op.execute("alter table landing.ga_partition no force row level security")
+    op.execute("alter table landing.ga_partition disable row level security")
     for table in reversed(TABLES):
         op.execute(f"drop table {table}")
     op.execute("""

@@ -40,7 +40,6 @@ WORKER = (Access("ocd_worker", EVERYTHING),)
 MIRRORS_READ: dict[str, tuple[Access, ...]] = {
     f"landing.{table}": (*WORKER, Access("ocd_reader", READ))
     for table in (
-        "ga_partition",
         "ga_quota",
         "ga_request",
         "ga_restatement",

@@ -21,7 +21,7 @@ from ocd.datasets.mirrors import (
 )
 from ocd.datasets.quality import QUALITY_RESULT
 from ocd.datasets.replies import GOLD_REPLY_SUBMISSIONS, SUPPORT_CURATED_REPLIES
-from ocd.datasets.sitemaps import SITEMAP_SNAPSHOTS
+from ocd.datasets.sources import GA_PARTITIONS, SITEMAP_SNAPSHOTS
 
 DATASETS: tuple[Dataset, ...] = (
     AGENT_APPROVALS,
@@ -51,6 +51,7 @@ DATASETS: tuple[Dataset, ...] = (
     SHOPIFY_ORDERS,
     SHOPIFY_ORDER_LINES,
     SHOPIFY_INVENTORY,
+    GA_PARTITIONS,
     SITEMAP_SNAPSHOTS,
 )
 

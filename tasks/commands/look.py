@@ -216,14 +216,21 @@ def evidence(since: str, is_markdown: bool, is_json: bool) -> None:
         )
 
 
+def _options(run: dict[str, Any]) -> str:
+    """Return the arguments of a run as they are typed, without those that say what goes without saying."""
+    job = registry.JOBS.get(run["job"])
+    usual = {item.name: item.default for item in job.parameters} if job else {}
+    said = {key: value for key, value in run["params"].items() if usual.get(key, ...) != value}
+    return "".join(f" --{key.replace('_', '-')} {value}" for key, value in said.items())
+
+
 def _evidence_row(run: dict[str, Any]) -> dict[str, Any]:
     at = run["finished_at"] or run["started_at"] or run["created_at"]
-    options = "".join(f" --{key} {value}" for key, value in run["params"].items())
     dry = " --dry-run" if run["kind"] == "dry" else ""
     return {
         "at": f"{at:%Y-%m-%d %H:%M:%S}",
         "run": run["id"],
-        "command": f"ocd run {run['job']}{options} --window {run['window']}{dry}",
+        "command": f"ocd run {run['job']}{_options(run)} --window {run['window']}{dry}",
         "outcome": f"{run['state']}: {evidence_text(run)}".rstrip(": "),
         "files": run["artifacts"],
     }

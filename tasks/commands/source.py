@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Any
 
 import click
@@ -14,20 +15,33 @@ from sqlalchemy.exc import DBAPIError
 from ocd.core.db import now_of, redacted
 from ocd.core.errors import OcdError, UnknownName
 from ocd.core.settings import Settings
-from ocd.sources.freshness import SourceAge, ages
+from ocd.database.freshness import Freshness, State, of_sources
+from ocd.datasets.facts import Dataset
+from ocd.datasets.sources import GA_PARTITIONS, SITEMAP_SNAPSHOTS
 from ocd.sources.ga4 import status as ga4
+from ocd.sources.sitemaps import history as sitemaps
+from ocd.sources.sitemaps.probe import probe as probe_sitemap
 from tasks import runtime
 from tasks.commands.look import json_option
 from tasks.render import as_json, span_text
 
 
 @dataclass(frozen=True)
-class Source:
-    """What can be asked about a source: facts for machines, their lines for people, and a try."""
+class Tried:
+    """What was found out about a source, and what is missing; None: nothing."""
 
+    said: list[str]
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The table whose age counts, facts for machines, their lines for people, and a try."""
+
+    dataset: Dataset
     facts: Callable[[Connection, Settings, datetime], dict[str, Any]]
     lines: Callable[[dict[str, Any]], list[str]]
-    probe: Callable[[Settings, datetime], list[str]]
+    probe: Callable[[Settings, datetime], Tried]
 
 
 def _ga4_facts(conn: Connection, settings: Settings, now: datetime) -> dict[str, Any]:
@@ -64,7 +78,49 @@ def _ga4_lines(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-SOURCES = {"ga4": Source(_ga4_facts, _ga4_lines, ga4.probe)}
+def _try_ga4(settings: Settings, now: datetime) -> Tried:
+    try:
+        return Tried(ga4.probe(settings, now))
+    except OcdError as error:
+        return Tried([], f"{type(error).__name__}: {error.message}")
+
+
+def _sitemap_facts(conn: Connection, settings: Settings, now: datetime) -> dict[str, Any]:
+    found = sitemaps.readings(conn)
+    of_site = [one for one in found if one["site"] == found[0]["site"]]
+    return {
+        "newest": next((one for one in of_site if one["id"] is not None), None),
+        "held": list(takewhile(lambda one: one["id"] is None, of_site)),
+    }
+
+
+def _sitemap_lines(facts: dict[str, Any]) -> list[str]:
+    newest, held = facts["newest"], facts["held"]
+    lines = []
+    if newest:
+        of = f"{newest['id']} of {newest['site']}, {newest['taken_at']:%Y-%m-%d %H:%M}Z"
+        lines.append(
+            f"newest     reading {of}: {newest['url_count']:,} URLs in {newest['file_count']} files"
+        )
+    if newest and newest["added_count"] is not None:
+        counts = (f"{newest[f'{what}_count']:,} {what}" for what in ("added", "removed", "changed"))
+        lines.append(f"changes    {', '.join(counts)}")
+    return lines + [
+        f"held       {one['taken_at']:%Y-%m-%d %H:%M}Z, run {one['run_id']}: {one['held_reason']}"
+        for one in held
+    ]
+
+
+def _try_sitemap(settings: Settings, now: datetime) -> Tried:
+    steps = probe_sitemap(settings.sitemap_url, settings.sitemap_allow_hosts, now=now)
+    told = [f"{step.name}: {step.said}" for step in steps]
+    return Tried(told) if steps[-1].is_ok else Tried(told[:-1], told[-1])
+
+
+SOURCES = {
+    "ga4": Source(GA_PARTITIONS, _ga4_facts, _ga4_lines, _try_ga4),
+    "sitemap": Source(SITEMAP_SNAPSHOTS, _sitemap_facts, _sitemap_lines, _try_sitemap),
+}
 
 
 @click.group(epilog="Example: ocd source test ga4")
@@ -75,50 +131,47 @@ def source() -> None:
 @source.command(epilog="Example: ocd source status")
 @json_option
 def status(is_json: bool) -> None:
-    """Say how old each source's data is, what is left of its quotas, how often and fast it answered."""
+    """Say how old each source's data is, what is left of its quotas, what was held, how fast it answered."""
     settings = runtime.settings(with_redis=False)
     try:
         with runtime.engine("cli", with_redis=False).connect() as conn:
             now = now_of(conn)
-            aged = ages(conn, now)
+            ages = {one.dataset: one for one in of_sources(conn, as_of=now)}
             facts = {name: one.facts(conn, settings, now) for name, one in SOURCES.items()}
     except DBAPIError as error:
         raise redacted(error) from error
     if is_json:
-        as_json({one.source: _as_dict(one) | facts.get(one.source, {}) for one in aged})
+        as_json(
+            {name: asdict(ages[one.dataset.name]) | facts[name] for name, one in SOURCES.items()}
+        )
         return
-    for one in aged:
-        click.echo(f"{one.source}: {age_text(one)}")
-        for line in SOURCES[one.source].lines(facts[one.source]) if one.source in SOURCES else ():
+    for name, one in SOURCES.items():
+        click.echo(f"{name}: {_age_text(ages[one.dataset.name])}")
+        for line in one.lines(facts[name]):
             click.echo(f"  {line}")
 
 
-def _as_dict(one: SourceAge) -> dict[str, Any]:
-    return asdict(one) | {"is_stale": one.is_stale}
-
-
-def age_text(one: SourceAge) -> str:
-    """Return when it was read, in words."""
-    if one.age_s is None:
+def _age_text(one: Freshness) -> str:
+    if one.age_hours is None:
         return "never read"
-    return f"read {span_text(one.age_s)} ago" + (", stale" if one.is_stale else "")
+    said = f"read {span_text(one.age_hours * 3600)} ago"
+    return said + (
+        f", at most {one.limit_hours:.0f} h are meant" if one.state is State.STALE else ""
+    )
 
 
 @source.command(epilog="Example: ocd source test ga4")
 @click.argument("name")
 @json_option
 def test(name: str, is_json: bool) -> int:
-    """Check credentials and reachability of a source with one request; exit code 1 says what is missing."""
+    """Check credentials and reachability of a source; exit code 1 says what is missing."""
     if name not in SOURCES:
         raise UnknownName("source", name, SOURCES)
     settings = runtime.settings(with_redis=False)
-    try:
-        lines, fault = SOURCES[name].probe(settings, runtime.now("cli", with_redis=False)), None
-    except OcdError as error:
-        lines, fault = [], f"{type(error).__name__}: {error.message}"
+    tried = SOURCES[name].probe(settings, runtime.now("cli", with_redis=False))
     if is_json:
-        as_json({"source": name, "is_well": fault is None, "said": lines, "fault": fault})
+        as_json({"source": name, "is_well": tried.fault is None} | asdict(tried))
     else:
-        for line in [*lines, *([fault] if fault else [])]:
+        for line in [*tried.said, *([tried.fault] if tried.fault else [])]:
             click.echo(f"{name}: {line}")
-    return int(fault is not None)
+    return int(tried.fault is not None)

@@ -12,7 +12,9 @@ from ocd.sources.ga4.backends import opened
 from ocd.sources.ga4.metered import MeteredClient
 from ocd.sources.ga4.refresh import Source, refresh
 from tests.factories.clock import NOW
+from tests.factories.sitemaps import many
 from tests.fakes.ga4 import LIMITS, running_ga4
+from tests.fakes.site import fake_site
 from tests.shell import Shell
 
 PROPERTY = "123456"
@@ -22,6 +24,12 @@ TOKEN = "ya29.very-secret"
 @pytest.fixture(scope="module")
 def ga4():
     with running_ga4() as fake:
+        yield fake
+
+
+@pytest.fixture
+def site():
+    with fake_site() as fake:
         yield fake
 
 
@@ -84,9 +92,12 @@ def test_a_source_that_does_not_exist_is_named(live):
 def test_before_the_first_read_nothing_is_made_up(live):
     found = live.json("source", "status")
 
-    assert found["ga4"]["age_s"] is None
+    assert found["ga4"]["age_hours"] is None
     assert found["ga4"]["usage"]["hit_ratio"] is None
-    assert "ga4: never read" in live("source", "status").stdout
+    assert (found["sitemap"]["newest"], found["sitemap"]["held"]) == (None, [])
+    shown = live("source", "status").stdout
+    assert "ga4: never read" in shown
+    assert "sitemap: never read" in shown
 
 
 def test_age_quota_latency_and_hits_are_shown(live, ga4, db, conn, start_run):
@@ -107,12 +118,66 @@ def test_age_quota_latency_and_hits_are_shown(live, ga4, db, conn, start_run):
     found = live.json("source", "status")["ga4"]
     shown = live("source", "status").stdout
 
-    assert found["is_stale"] is True
-    assert "ga4: read 40 h ago, stale" in shown
+    assert found["state"] == "stale"
+    assert "ga4: read 40 h ago, at most 36 h are meant" in shown
     assert found["usage"]["requests"] == 2
     assert found["quotas"][0]["remaining"] == 149_980
     assert "tokensPerDay: 149,980 of 200,000 left" in shown
     assert f"of {PROPERTY}, live, provisional, incomplete" in shown
     status = live.json("status")
-    assert [(one["source"], one["is_stale"]) for one in status["sources"]] == [("ga4", True), ("sitemap", False)]  # fmt: skip
-    assert "sources" in live("status").stdout
+    assert {one["dataset"]: one["state"] for one in status["sources"]}["ga_partitions"] == "stale"
+    assert "ga_partitions" in live("status").stdout
+
+
+@pytest.fixture
+def sitemap(site, live):
+    """The same shell, and a site whose sitemap it may read."""
+    site.put("/robots.txt", "User-agent: *\nSitemap: /shop.xml\n")
+    site.put("/shop.xml", many(site.url, 5))
+    live.environment |= {"OCD_SITEMAP_URL": site.url, "OCD_SITEMAP_ALLOW_HOSTS": site.host}
+    return live
+
+
+def test_a_sitemap_that_answers_says_so(sitemap, site):
+    said = sitemap("source", "test", "sitemap").stdout
+
+    assert "sitemap: robots.txt: 1 sitemaps named" in said
+    assert f"sitemap: sitemap: {site.url}/shop.xml holds 5 URLs" in said
+
+
+def test_what_a_sitemap_misses_is_named_behind_what_worked(sitemap):
+    found = sitemap.json("source", "test", "sitemap", code=1, OCD_SITEMAP_ALLOW_HOSTS="")
+
+    assert found["is_well"] is False
+    assert found["said"][0].startswith("setting: OCD_SITEMAP_URL names ")
+    assert "address: " in found["fault"]
+    assert "OCD_SITEMAP_ALLOW_HOSTS" in found["fault"]
+
+
+def test_the_last_reading_and_what_was_held_since_are_shown(live, conn):
+    conn.execute(
+        text("""
+            insert into landing.sitemap_snapshot (site, source_url, taken_at, run_id, file_count, url_count,
+              duplicate_count, bytes_read, content_sha256, is_lastmod_uniform, added_count, removed_count, changed_count)
+            values ('shop.test', 'u', now() - interval '5 hours', 1, 2, 60, 0, 1, 'x', false, 3, 2, 1)
+        """)
+    )
+    conn.execute(
+        text("""
+            insert into landing.sitemap_held
+              (site, taken_at, run_id, standing_id, url_count, added_count, removed_count, reason)
+            select 'shop.test', now() + days * interval '1 day', 7, id, 10, 0, 50, 'so much is missing'
+            from landing.sitemap_snapshot, (values (-1), (0)) held (days)
+        """)
+    )
+    conn.commit()
+
+    found = live.json("source", "status")["sitemap"]
+    shown = live("source", "status").stdout
+
+    assert (found["state"], found["newest"]["url_count"]) == ("fresh", 60)
+    assert len(found["held"]) == 1, "one that was held before the newest reading is over"
+    assert "sitemap: read 5 h ago\n" in shown
+    assert "60 URLs in 2 files" in shown
+    assert "3 added, 2 removed, 1 changed" in shown
+    assert "run 7: so much is missing" in shown

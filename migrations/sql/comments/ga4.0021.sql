@@ -1,4 +1,19 @@
--- What the tables of the quota ledger and of restatements hold.
+-- What the columns of partitions and the tables of the quota ledger and of restatements hold.
+comment on column landing.ga_partition.id is 'Identity.';
+comment on column landing.ga_partition.property is 'GA4 property.';
+comment on column landing.ga_partition.report is 'Report.';
+comment on column landing.ga_partition.day is 'Day in the property''s time zone.';
+comment on column landing.ga_partition.origin is 'live or recorded.';
+comment on column landing.ga_partition.fetched_at is 'When it was last read.';
+comment on column landing.ga_partition.run_id is 'Run that read it.';
+comment on column landing.ga_partition.row_count is 'Rows it has.';
+comment on column landing.ga_partition.time_zone is 'The property''s time zone then.';
+comment on column landing.ga_partition.currency is 'The property''s currency then.';
+comment on column landing.ga_partition.is_provisional is 'Google may still restate it.';
+comment on column landing.ga_partition.is_thresholded is 'Google left out rows of few people.';
+comment on column landing.ga_partition.is_sampled is 'Google counted a sample.';
+comment on column landing.ga_partition.has_other_row is 'Google put rows together as (other).';
+comment on column landing.ga_partition.has_data_loss is 'Numbers were lost to the row (other).';
 comment on column landing.ga_partition.content_sha256 is 'Hash of the rows as they were read; null for what was read before it was kept.';
 comment on column landing.ga_partition.totals is 'Sum of each metric over all rows.';
 comment on column landing.ga_partition.tokens is 'Most tokens that one of its requests cost.';
@@ -42,3 +57,18 @@ comment on column landing.ga_restatement.rows_after is 'Rows after.';
 comment on column landing.ga_restatement.totals_before is 'Sum of each metric before.';
 comment on column landing.ga_restatement.totals_after is 'Sum of each metric after.';
 -- down
+comment on column landing.ga_partition.id is null;
+comment on column landing.ga_partition.property is null;
+comment on column landing.ga_partition.report is null;
+comment on column landing.ga_partition.day is null;
+comment on column landing.ga_partition.origin is null;
+comment on column landing.ga_partition.fetched_at is null;
+comment on column landing.ga_partition.run_id is null;
+comment on column landing.ga_partition.row_count is null;
+comment on column landing.ga_partition.time_zone is null;
+comment on column landing.ga_partition.currency is null;
+comment on column landing.ga_partition.is_provisional is null;
+comment on column landing.ga_partition.is_thresholded is null;
+comment on column landing.ga_partition.is_sampled is null;
+comment on column landing.ga_partition.has_other_row is null;
+comment on column landing.ga_partition.has_data_loss is null;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,17 +32,20 @@ class RestClient(GaClient):
         """Return the answer; one connection serves all requests."""
         token = self._token()
         try:
-            answer = self._http.post(
+            with self._http.stream(
+                "POST",
                 f"{self._api_url}/v1beta/properties/{property_id}:runReport",
                 json=_body(request),
                 headers={"Authorization": f"Bearer {token}"},
-            )
+            ) as answer:
+                # Not `read()`: httpx's answer is a cycle, and would keep its body until that is collected.
+                body = b"".join(answer.iter_bytes())
         except httpx.HTTPError as error:
             raise SourceUnavailable(f"GA4 did not answer: {type(error).__name__}") from None
         if answer.status_code != 200:
-            raise refusal(answer.status_code, _said(answer).replace(token, "***"))
+            raise refusal(answer.status_code, _said(body).replace(token, "***"))
         try:
-            parsed: Answer = answer.json()
+            parsed: Answer = json.loads(body)
         except ValueError:
             raise ContractBroken("GA4 answered something that is no JSON") from None
         return parsed
@@ -75,9 +79,9 @@ def safe_url(setting: str, url: str) -> str:
     return url.rstrip("/")
 
 
-def _said(answer: httpx.Response) -> str:
+def _said(body: bytes) -> str:
     try:
-        return str(answer.json()["error"]["message"])
+        return str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
         return ""
 

@@ -1,4 +1,4 @@
-"""Facts about what is read from the shop's own site: its sitemap."""
+"""Facts about what is read from outside every night: GA4 reports and the shop's sitemap."""
 
 from __future__ import annotations
 
@@ -10,6 +10,53 @@ from ocd.datasets.facts import Access, Column, Dataset, Feed
 
 #: Every night, and half a day for a night that is late.
 DAILY = timedelta(hours=36)
+
+
+def _flag(name: str, comment: str) -> Column:
+    return Column(name, "boolean", comment, nullable=False, default="false")
+
+
+#: Its rows hang on it, and the quota ledger stands beside it; `ocd.datasets.access` names them among the mirrors.
+GA_PARTITIONS = Dataset(
+    name="ga_partitions",
+    table="landing.ga_partition",
+    description="One GA4 report of one property on one day: origin, quality flags, the run that fetched it.",
+    owner="operations",
+    grain="one row per property, report and day",
+    key="id",
+    event_time="fetched_at",
+    columns=(
+        ID,
+        Column("property", "text", "GA4 property.", nullable=False),
+        Column("report", "text", "Report.", nullable=False),
+        Column("day", "date", "Day in the property's time zone.", nullable=False),
+        Column("origin", "text", "live or recorded.", nullable=False),
+        Column("fetched_at", INSTANT, "When it was last read.", nullable=False),
+        Column("run_id", "bigint", "Run that read it.", nullable=False),
+        Column("row_count", "integer", "Rows it has.", nullable=False),
+        Column("time_zone", "text", "The property's time zone then."),
+        Column("currency", "text", "The property's currency then."),
+        Column("is_provisional", "boolean", "Google may still restate it.", nullable=False),
+        _flag("is_thresholded", "Google left out rows of few people."),
+        _flag("is_sampled", "Google counted a sample."),
+        _flag("has_other_row", "Google put rows together as (other)."),
+        _flag("has_data_loss", "Numbers were lost to the row (other)."),
+        Column(
+            "content_sha256",
+            "text",
+            "Hash of the rows as they were read; null for what was read before it was kept.",
+        ),
+        Column("totals", "jsonb", "Sum of each metric over all rows."),
+        Column("tokens", "integer", "Most tokens that one of its requests cost."),
+        Column(
+            "restated_at",
+            INSTANT,
+            "When Google last gave other numbers for the day than before; null: never.",
+        ),
+    ),
+    access=(*WORKER, Access("ocd_reader", READ)),
+    feed=Feed(("ga4",), fresh_within=DAILY),
+)
 
 #: Its URLs, files and pages hang on it; `ocd.datasets.access` names them among the mirrors.
 SITEMAP_SNAPSHOTS = Dataset(
