@@ -237,7 +237,7 @@ MUTANTS = (
     Mutant(
         "L5", "a manifest's signature is not checked",
         "ocd/lifecycle/manifest.py", "    keys.check(_canonical(body), signature, name)\n", "",
-        "lifecycle/test_restore.py::test_a_forged_manifest_brings_nothing_back",
+        "lifecycle/test_manifest.py::test_a_number_changed_without_the_key_is_refused",
     ),
     Mutant(
         "L6", "a backup counts before it was restored",
