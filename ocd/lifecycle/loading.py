@@ -67,7 +67,8 @@ def rebuild(
 ) -> dict[str, Loaded]:
     """Migrate the empty database at `url` to the backup's revision and load every part into it.
 
-    A part that does not come back says why and leaves its table empty; the others are loaded all the same.
+    A part that does not come back says why and leaves its table empty, or without an index that cannot be made;
+    the others are loaded all the same.
     `told` hears how many rows of a part are back, from several threads, and stops the work by raising.
     Raises PolicyRefused, before anything is changed, where one of the tables holds a row.
     """
@@ -79,7 +80,7 @@ def rebuild(
     with ThreadPoolExecutor(WORKERS) as pool:
         filled = list(pool.map(lambda part: _fill(url, part, store, told, through), by_size))
         # One table's indexes and its hash are work for several: the largest table is most of the work.
-        ending = [_end(pool, url, *one) for one in zip(by_size, filled, strict=True)]
+        ending = [_end(pool, url, store, *one) for one in zip(by_size, filled, strict=True)]
         loaded = {part.dataset: end() for part, end in zip(by_size, ending, strict=True)}
     whole = {dataset_named(name).table for name, one in loaded.items() if not one.damage}
     with psycopg.connect(url) as conn:
@@ -111,7 +112,8 @@ class _Filled:
 
 def _fill(url: str, part: Part, store: Store, told: Told, through: Through) -> _Filled:
     started = time.monotonic()
-    indexes, damage = (), None
+    indexes: tuple[Definition, ...] = ()
+    damage = None
     try:
         with psycopg.connect(url) as conn, conn.cursor() as cursor:
             indexes = _load(cursor, part, store, told, through)
@@ -122,7 +124,9 @@ def _fill(url: str, part: Part, store: Store, told: Told, through: Through) -> _
     return _Filled(time.monotonic() - started, indexes, damage)
 
 
-def _end(pool: ThreadPoolExecutor, url: str, part: Part, filled: _Filled) -> Callable[[], Loaded]:
+def _end(
+    pool: ThreadPoolExecutor, url: str, store: Store, part: Part, filled: _Filled
+) -> Callable[[], Loaded]:
     """Have the table's other indexes made and its content measured; returns what waits for that."""
     if filled.damage is not None:
         return lambda: Loaded(None, (), {}, filled.took_s, filled.damage)
@@ -130,8 +134,12 @@ def _end(pool: ThreadPoolExecutor, url: str, part: Part, filled: _Filled) -> Cal
     measured = pool.submit(_measure, url, part)
 
     def wait() -> Loaded:
-        found, took_s = measured.result()
-        return Loaded(found, (), {}, filled.took_s + took_s + sum(one.result() for one in built))
+        try:
+            found, took_s = measured.result()
+            took_s += filled.took_s + sum(one.result() for one in built)
+        except psycopg.Error as error:
+            return Loaded(None, (), {}, filled.took_s, _damage(part, store, error))
+        return Loaded(found, (), {}, took_s)
 
     return wait
 
