@@ -103,33 +103,37 @@ def _require_empty(url: str, manifest: Manifest) -> None:
 
 @dataclass(frozen=True)
 class _Filled:
-    """A table with its rows, committed; the indexes that it still lacks."""
+    """A table with its rows, committed; measured, unless it lacks indexes still."""
 
     took_s: float
     indexes: tuple[Definition, ...] = ()
+    content: content.Content | None = None
     damage: str | None = None
 
 
 def _fill(url: str, part: Part, store: Store, told: Told, through: Through) -> _Filled:
     started = time.monotonic()
     indexes: tuple[Definition, ...] = ()
-    damage = None
+    found = damage = None
     try:
         with psycopg.connect(url) as conn, conn.cursor() as cursor:
             indexes = _load(cursor, part, store, told, through)
+            found = None if indexes else _measured(cursor, part)
     except ContractBroken as error:
         damage = error.message
     except psycopg.Error as error:
         damage = _damage(part, store, error)
-    return _Filled(time.monotonic() - started, indexes, damage)
+    if damage is not None:
+        return _Filled(time.monotonic() - started, damage=damage)
+    return _Filled(time.monotonic() - started, indexes, found, damage)
 
 
 def _end(
     pool: ThreadPoolExecutor, url: str, store: Store, part: Part, filled: _Filled
 ) -> Callable[[], Loaded]:
     """Have the table's other indexes made and its content measured; returns what waits for that."""
-    if filled.damage is not None:
-        return lambda: Loaded(None, (), {}, filled.took_s, filled.damage)
+    if not filled.indexes:
+        return lambda: Loaded(filled.content, (), {}, filled.took_s, filled.damage)
     built = [pool.submit(_build, url, one) for one in filled.indexes]
     measured = pool.submit(_measure, url, part)
 
@@ -155,9 +159,12 @@ def _measure(url: str, part: Part) -> tuple[content.Content, float]:
     started = time.monotonic()
     with psycopg.connect(url) as conn, conn.cursor() as cursor:
         snapshots.pin(cursor)
-        dataset = dataset_named(part.dataset)
-        found = content.measure(cursor, dataset, part.columns, part.hashed_as_text)
+        found = _measured(cursor, part)
     return found, time.monotonic() - started
+
+
+def _measured(cursor: psycopg.Cursor[Any], part: Part) -> content.Content:
+    return content.measure(cursor, dataset_named(part.dataset), part.columns, part.hashed_as_text)
 
 
 def _damage(part: Part, store: Store, error: psycopg.Error) -> str:
