@@ -104,8 +104,8 @@ def _prove(engine: Engine, store: FolderStore) -> None:
         )
         conn.execute(
             text("""
-                insert into ocd.verification (run_id, backup_run_id, dataset, rows, content_hash, is_equal, verified_at)
-                values (:run, :backup, :dataset, 0, '0:0', true, :now)
+                insert into ocd.verification (run_id, backup_run_id, dataset, rows, content_hash, is_equal, level, verified_at)
+                values (:run, :backup, :dataset, 0, '0:0', true, 4, :now)
             """),
             {"run": verify.id, "backup": backup.id, "dataset": AGENT_QUERIES.name, "now": NOW},
         )

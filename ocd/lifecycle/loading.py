@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +67,8 @@ def rebuild(
 ) -> dict[str, Loaded]:
     """Migrate the empty database at `url` to the backup's revision and load every part into it.
 
-    A part that does not come back says why and leaves its table empty; the others are loaded all the same.
+    A part that does not come back says why and leaves its table empty, or without an index that cannot be made;
+    the others are loaded all the same.
     `told` hears how many rows of a part are back, from several threads, and stops the work by raising.
     Raises PolicyRefused, before anything is changed, where one of the tables holds a row.
     """
@@ -77,8 +78,10 @@ def rebuild(
     with psycopg.connect(url) as conn:
         foreign_keys = _drop_foreign_keys(conn, by_size)
     with ThreadPoolExecutor(WORKERS) as pool:
-        found = list(pool.map(lambda part: _load_alone(url, part, store, told, through), by_size))
-    loaded = {part.dataset: one for part, one in zip(by_size, found, strict=True)}
+        filled = list(pool.map(lambda part: _fill(url, part, store, told, through), by_size))
+        # One table's indexes and its hash are work for several: the largest table is most of the work.
+        ending = [_end(pool, url, store, *one) for one in zip(by_size, filled, strict=True)]
+        loaded = {part.dataset: end() for part, end in zip(by_size, ending, strict=True)}
     whole = {dataset_named(name).table for name, one in loaded.items() if not one.damage}
     with psycopg.connect(url) as conn:
         broken = _add_foreign_keys(conn, foreign_keys, whole)
@@ -98,20 +101,70 @@ def _require_empty(url: str, manifest: Manifest) -> None:
                 )
 
 
-def _load_alone(url: str, part: Part, store: Store, told: Told, through: Through) -> Loaded:
+@dataclass(frozen=True)
+class _Filled:
+    """A table with its rows, committed; measured, unless it lacks indexes still."""
+
+    took_s: float
+    indexes: tuple[Definition, ...] = ()
+    content: content.Content | None = None
+    damage: str | None = None
+
+
+def _fill(url: str, part: Part, store: Store, told: Told, through: Through) -> _Filled:
     started = time.monotonic()
+    indexes: tuple[Definition, ...] = ()
+    found = damage = None
     try:
         with psycopg.connect(url) as conn, conn.cursor() as cursor:
-            snapshots.pin(cursor)
-            dataset = dataset_named(part.dataset)
-            cursor.execute(sql.SQL("truncate {}").format(copying.table_of(dataset)))
-            load(cursor, part, store, is_new=True, told=told, through=through)
-            found = content.measure(cursor, dataset, part.columns, part.hashed_as_text)
+            indexes = _load(cursor, part, store, told, through)
+            found = None if indexes else _measured(cursor, part)
     except ContractBroken as error:
-        return Loaded(None, (), {}, time.monotonic() - started, error.message)
+        damage = error.message
     except psycopg.Error as error:
-        return Loaded(None, (), {}, time.monotonic() - started, _damage(part, store, error))
-    return Loaded(found, (), {}, time.monotonic() - started)
+        damage = _damage(part, store, error)
+    if damage is not None:
+        return _Filled(time.monotonic() - started, damage=damage)
+    return _Filled(time.monotonic() - started, indexes, found, damage)
+
+
+def _end(
+    pool: ThreadPoolExecutor, url: str, store: Store, part: Part, filled: _Filled
+) -> Callable[[], Loaded]:
+    """Have the table's other indexes made and its content measured; returns what waits for that."""
+    if not filled.indexes:
+        return lambda: Loaded(filled.content, (), {}, filled.took_s, filled.damage)
+    built = [pool.submit(_build, url, one) for one in filled.indexes]
+    measured = pool.submit(_measure, url, part)
+
+    def wait() -> Loaded:
+        try:
+            found, took_s = measured.result()
+            took_s += filled.took_s + sum(one.result() for one in built)
+        except psycopg.Error as error:
+            return Loaded(None, (), {}, filled.took_s, _damage(part, store, error))
+        return Loaded(found, (), {}, took_s)
+
+    return wait
+
+
+def _build(url: str, index: Definition) -> float:
+    started = time.monotonic()
+    with psycopg.connect(url) as conn:
+        conn.execute(copying.condition(index.definition))
+    return time.monotonic() - started
+
+
+def _measure(url: str, part: Part) -> tuple[content.Content, float]:
+    started = time.monotonic()
+    with psycopg.connect(url) as conn, conn.cursor() as cursor:
+        snapshots.pin(cursor)
+        found = _measured(cursor, part)
+    return found, time.monotonic() - started
+
+
+def _measured(cursor: psycopg.Cursor[Any], part: Part) -> content.Content:
+    return content.measure(cursor, dataset_named(part.dataset), part.columns, part.hashed_as_text)
 
 
 def _damage(part: Part, store: Store, error: psycopg.Error) -> str:
@@ -129,23 +182,19 @@ def _damage(part: Part, store: Store, error: psycopg.Error) -> str:
     raise error
 
 
-def load(
-    cursor: psycopg.Cursor[Any],
-    part: Part,
-    store: Store,
-    *,
-    is_new: bool = False,
-    told: Told = lambda part, rows: None,
-    through: Through = lambda part, blocks: blocks,
-) -> None:
-    """Load a part into its table, with the columns, indexes and constraints that it lacks there.
+def _load(
+    cursor: psycopg.Cursor[Any], part: Part, store: Store, told: Told, through: Through
+) -> tuple[Definition, ...]:
+    """Load a part into its empty table, with the columns and constraints that it lacks there; the caller commits.
 
-    `is_new`: the table was emptied in this transaction. The caller has pinned the session, and commits. Raises
-    ContractBroken where the part is damaged, and the database's errors where rows do not fit.
+    Returns the indexes that it lacks still: those that keep nothing from being there twice. Raises ContractBroken
+    where the part is damaged, and the database's errors where rows do not fit.
     """
+    snapshots.pin(cursor)
     dataset = dataset_named(part.dataset)
+    cursor.execute(sql.SQL("truncate {}").format(copying.table_of(dataset)))
     _add_columns(cursor, dataset, part)
-    indexes = _drop_indexes(cursor, dataset) if is_new else ()
+    dropped = _drop_indexes(cursor, dataset) if part.rows else ()
     restored = 0
 
     def counted(block: bytes) -> bytes:
@@ -155,10 +204,11 @@ def load(
         return block
 
     blocks = through(part, map(counted, open_part(store, part)))
-    copying.copy_in(cursor, dataset, part.columns, blocks, is_new=is_new)
-    _add_missing(cursor, dataset, indexes)
-    _add_missing(cursor, dataset, part.structure)
+    copying.copy_in(cursor, dataset, part.columns, blocks, is_new=True)
+    missing = _missing(cursor, dataset, (*dropped, *part.structure))
+    _make(cursor, dataset, [one for one in missing if not _can_wait(one)])
     _set_sequences(cursor, part)
+    return tuple(one for one in missing if _can_wait(one))
 
 
 def _add_columns(cursor: psycopg.Cursor[Any], dataset: Dataset, part: Part) -> None:
@@ -191,16 +241,26 @@ def _is_index(one: Definition) -> bool:
     return one.kind == "index" or one.definition.startswith(("PRIMARY KEY", "UNIQUE", "EXCLUDE"))
 
 
-def _add_missing(
-    cursor: psycopg.Cursor[Any], dataset: Dataset, wanted: tuple[Definition, ...]
-) -> None:
-    """Make the constraints, indexes and policies that the table lacks; foreign keys come at the very end."""
+def _can_wait(one: Definition) -> bool:
+    return one.kind == "index" and not one.definition.startswith("CREATE UNIQUE")
+
+
+def _missing(
+    cursor: psycopg.Cursor[Any], dataset: Dataset, wanted: Iterable[Definition]
+) -> list[Definition]:
+    """Return what the table lacks, each once; foreign keys come at the very end and are left out."""
     there = {(one.kind, one.name) for one in structure.structure_of(cursor, dataset)}
+    lacking: dict[tuple[str, str], Definition] = {}
+    for one in wanted:
+        if (one.kind, one.name) not in there and not one.definition.startswith("FOREIGN KEY"):
+            lacking.setdefault((one.kind, one.name), one)
+    return list(lacking.values())
+
+
+def _make(cursor: psycopg.Cursor[Any], dataset: Dataset, wanted: Iterable[Definition]) -> None:
+    """Make constraints, indexes and policies."""
     table = copying.table_of(dataset)
     for one in wanted:
-        is_foreign_key = one.definition.startswith("FOREIGN KEY")
-        if (one.kind, one.name) in there or is_foreign_key:
-            continue
         made = {
             "index": "{definition}",
             "constraint": "alter table {table} add constraint {name} {definition}",

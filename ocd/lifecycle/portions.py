@@ -70,7 +70,7 @@ def _newest(conn: Connection, known: list[str]) -> str:
             select a.name from ocd.verification v
             join ocd.artifact a on a.run_id = v.backup_run_id and a.kind = 'backup-manifest' and a.removed_at is null
               and (v.backup_id is null or v.backup_id = a.id)
-            group by a.name, a.created_at having bool_and(v.is_equal) order by a.created_at desc limit 1
+            group by a.name, a.created_at having bool_and(v.is_equal and v.level >= 3) order by a.created_at desc limit 1
         """)
     ).scalar()
     conn.rollback()

@@ -49,13 +49,18 @@ def joined(conn: Connection, snapshot: str) -> Iterator[psycopg.Cursor[Any]]:
         cursor.execute("set transaction isolation level repeatable read read only")
         cursor.execute(sql.SQL("set transaction snapshot {}").format(sql.Literal(snapshot)))
         pin(cursor)
-        for name, value in _SEES_ALL.items():
-            cursor.execute("select set_config(%s, %s, true)", [name, value])
+        _set(cursor, _SEES_ALL)
         yield cursor
         other.rollback()
 
 
 def pin(cursor: psycopg.Cursor[Any]) -> None:
     """Make values print as everywhere, until the transaction ends."""
-    for name, value in PINNED.items():
-        cursor.execute("select set_config(%s, %s, true)", [name, value])
+    _set(cursor, PINNED)
+
+
+def _set(cursor: psycopg.Cursor[Any], settings: dict[str, str]) -> None:
+    cursor.execute(
+        "select set_config(name, value, true) from unnest(%s::text[], %s::text[]) as s (name, value)",
+        [list(settings), list(settings.values())],
+    )

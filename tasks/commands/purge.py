@@ -67,7 +67,10 @@ def _planned(
         return {"dataset": dataset.name, "refused": refusal.message}
     finally:
         conn.rollback()
-    return asdict(report) | {"refused": _unproved(conn, dataset, window, now, terms.trust)}
+    return asdict(report) | {
+        "share_percent": 100 * report.rows / max(1, report.table_rows),
+        "refused": _unproved(conn, dataset, window, now, terms.trust),
+    }
 
 
 def _unproved(
@@ -84,14 +87,14 @@ def _unproved(
 
 def _show(found: list[dict[str, Any]]) -> None:
     table = plain_table(
-        "dataset", "rows", "of", "MB", "oldest", "newest", "per rule", "remarks",
-        right=frozenset({"rows", "of", "MB"}),
+        "dataset", "rows", "of", "%", "MB", "oldest", "newest", "per rule", "remarks",
+        right=frozenset({"rows", "of", "%", "MB"}),
     )  # fmt: skip
     for one in found:
         if "rows" in one:
             table.add_row(one["dataset"], *_numbers(one), escape("; ".join(_remarks(one))))
         else:
-            table.add_row(one["dataset"], *[""] * 6, escape(one["refused"]))
+            table.add_row(one["dataset"], *[""] * 7, escape(one["refused"]))
     console().print(table)
 
 
@@ -99,6 +102,7 @@ def _numbers(one: dict[str, Any]) -> list[str]:
     return [
         f"{one['rows']:,}",
         f"{one['table_rows']:,}",
+        f"{one['share_percent']:.1f}",
         f"{one['estimated_bytes'] / 1e6:.1f}",
         *(f"{one[end]:%Y-%m-%d}" if one[end] else "" for end in ("oldest", "newest")),
         ", ".join(f"{rule} {rows:,}" for rule, rows in one["rows_by_rule"].items() if rows),
@@ -107,6 +111,8 @@ def _numbers(one: dict[str, Any]) -> list[str]:
 
 def _remarks(one: dict[str, Any]) -> list[str]:
     said = [f"{rows:,} {rule} for over 90 days" for rule, rows in one["flagged"].items()]
+    if one["sample_keys"]:
+        said.append(f"such as {', '.join(map(str, one['sample_keys']))}")
     if one["holds"]:
         numbers = ", ".join(map(str, one["holds"]))
         said.append(f"{one['held_rows']:,} more are held (hold {numbers})")

@@ -52,8 +52,8 @@ _PROVE = """
       insert into ocd.artifact (run_id, source, kind, name, sha256, size_bytes, expires_at)
       select id, 'drill', 'backup', %(name)s, %(sha256)s, 6, clock_timestamp() + interval '1 day' from night
     )
-    insert into ocd.verification (run_id, backup_run_id, dataset, rows, content_hash, is_equal)
-    select id, id, 'agent_queries', 0, '0:0', true from night
+    insert into ocd.verification (run_id, backup_run_id, dataset, rows, content_hash, is_equal, level)
+    select id, id, 'agent_queries', 0, '0:0', true, 4 from night
 """
 
 

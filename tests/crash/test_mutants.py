@@ -15,8 +15,11 @@ def test_a_mutant_changes_one_place_and_names_a_test(mutant):
 
     assert source.count(mutant.text) == 1
     assert mutant.instead not in (mutant.text, source)
-    assert f"def {test}(" in (PROJECT / "tests/crash" / file).read_text()
+    assert f"def {test}(" in (PROJECT / "tests" / file).read_text()
 
 
 def test_every_promise_has_a_mutant():
-    assert {one.promise for one in MUTANTS} == {f"A{number}" for number in range(1, 13)}
+    assert {one.promise for one in MUTANTS} == {
+        *(f"A{number}" for number in range(1, 13)),
+        *(f"L{number}" for number in range(1, 10)),
+    }

@@ -71,7 +71,11 @@ def prove(conn: Connection, start_run, store, keeper_for) -> Callable[..., None]
     """Note that a night's backup of every dataset was restored and found equal, or not."""
 
     def note(
-        window: str = "2026-11-23", *, verified_at: datetime | None = None, is_equal: bool = True
+        window: str = "2026-11-23",
+        *,
+        verified_at: datetime | None = None,
+        is_equal: bool = True,
+        level: int | None = 4,
     ) -> None:
         backup, verify = (
             start_run("lifecycle.backup", window),
@@ -97,8 +101,8 @@ def prove(conn: Connection, start_run, store, keeper_for) -> Callable[..., None]
             conn.execute(
                 text("""
                     insert into ocd.verification
-                      (run_id, backup_run_id, dataset, rows, content_hash, is_equal, verified_at)
-                    values (:run_id, :backup_run_id, :dataset, 0, '0:0', :is_equal,
+                      (run_id, backup_run_id, dataset, rows, content_hash, is_equal, level, verified_at)
+                    values (:run_id, :backup_run_id, :dataset, 0, '0:0', :is_equal, :level,
                             coalesce(cast(:verified_at as timestamptz), clock_timestamp()))
                 """),
                 {
@@ -106,6 +110,7 @@ def prove(conn: Connection, start_run, store, keeper_for) -> Callable[..., None]
                     "backup_run_id": backup.id,
                     "dataset": dataset.name,
                     "is_equal": is_equal,
+                    "level": level,
                     "verified_at": verified_at,
                 },
             )

@@ -158,6 +158,15 @@ def test_what_is_no_manifest_is_refused_in_words(store, content):
         manifest.read(store, "backups/w/r/manifest.json", KEYS)
 
 
+def test_a_number_changed_without_the_key_is_refused(store, name):
+    found = json.loads(b"".join(store.open(name)))
+    found["manifest"]["parts"][0]["rows"] += 1
+    store.put(name, json.dumps(found, separators=(",", ":")).encode())
+
+    with pytest.raises(ContractBroken, match="signature does not fit"):
+        manifest.read(store, name, KEYS)
+
+
 def test_spaces_that_change_nothing_are_damage_as_well(store, name):
     found = json.loads(b"".join(store.open(name)))
     store.put(name, json.dumps(found, indent=1).encode())

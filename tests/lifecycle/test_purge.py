@@ -157,6 +157,22 @@ def test_refuses_a_backup_that_was_not_equal(prove, delete):
         delete()
 
 
+@pytest.mark.parametrize("level", [None, 1, 2])
+def test_refuses_a_backup_that_was_read_but_never_restored(conn, prove, delete, level):
+    add_queries(conn, 3, created_at=NOW - timedelta(days=90))
+    prove(level=level)
+
+    with pytest.raises(BackupMissing):
+        delete()
+
+
+def test_a_restored_backup_counts_where_its_content_could_not_be_hashed(conn, prove, delete):
+    add_queries(conn, 3, created_at=NOW - timedelta(days=90))
+    prove(level=3)
+
+    assert delete().rows == 3
+
+
 def test_a_damaged_backup_stops_the_purge(conn, store, keeper_for, start_run, end, scratch, delete):
     add_queries(conn, 20, created_at=OLD)
     run = start_run("lifecycle.backup")

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from ocd.core.clock import utc_now
-from ocd.core.errors import ApprovalNeeded, ConfigError, OcdError
+from ocd.core.errors import ApprovalNeeded, ConfigError, OcdError, PolicyRefused
 from ocd.ledger import approvals, incidents
 from tasks import runtime
 from tasks.cli import cli
@@ -51,6 +51,7 @@ def test_the_plan_says_what_would_go_what_it_asks_and_what_refuses_it(ocd):
     assert one["rows_by_rule"] == {"slow": 0, "fast": 300}
     assert one["oldest"] == one["newest"] == OLD.isoformat()
     assert one["estimated_bytes"] > 0
+    assert one["share_percent"] == 30
     assert one["sample_keys"] == [1, 2, 3, 4, 5]
     assert one["asks"] == {"share_percent": 30, "below_policy_days": 20}
     assert one["refused"].startswith("agent_queries: no verified backup")
@@ -65,6 +66,8 @@ def test_the_plan_of_everything_is_a_table_that_people_read(ocd, desk):
     said = " ".join(ocd("purge", "plan", "--days", "10").split())
 
     assert "1 pending for over 90 days" in said
+    assert "29.4" in said  # 294 of 1000, six are held
+    assert "such as " in said
     assert "6 more are held (hold 1)" in said
     assert "a legal hold covers every row" in said
     assert "no verified backup" in said
@@ -145,6 +148,19 @@ def test_a_purge_that_asks_opens_one_incident_and_is_done_once_approved(desk, pr
         {"id": asked["run_id"]},
     ).one()
     assert (row.state, row.asks) == ("done", {"share_percent": 30, "below_policy_days": 20})
+
+
+def test_a_purge_that_is_switched_off_is_refused(desk, prove):
+    from tasks.lifecycle import purge
+
+    prove()
+    runtime.use(runtime.environment() | {"OCD_PURGE_ENABLED": "false"})
+    runtime.release()
+
+    with pytest.raises(PolicyRefused, match="OCD_PURGE_ENABLED"):
+        purge(dataset="agent_queries")
+
+    assert len(ids(desk, "agent_queries")) == 1000
 
 
 def test_the_settings_limits_count(desk, prove):

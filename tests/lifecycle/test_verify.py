@@ -254,6 +254,11 @@ def add_a_column(part):
     part["columns"] = {"ghost": "text"} | part["columns"]
 
 
+def add_an_index_that_cannot_be_made(part):
+    definition = "CREATE INDEX ghost ON public.agent_queries USING btree (ghost)"
+    part["structure"].append({"kind": "index", "name": "ghost", "definition": definition})
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -263,8 +268,9 @@ def add_a_column(part):
         (lambda part: part.update(content_hash="1:2"), "content hash differs"),
         (lambda part: part.update(rows=3), "the manifest says 3"),
         (add_a_column, "does not restore"),
+        (add_an_index_that_cannot_be_made, "does not restore"),
     ],
-    ids=["policy", "constraint", "row security", "content", "rows", "columns"],
+    ids=["policy", "constraint", "row security", "content", "rows", "columns", "index"],
 )
 def test_what_comes_back_must_be_all_that_was_there(
     conn, kept, start_run, check, store, change, words

@@ -11,7 +11,7 @@ with leaning as (
 )
 select v.backup_id as id from leaning l cross join lateral (
   select backup_id from ocd.verification
-  where dataset = l.dataset and is_equal and verified_at <= l.first_at order by verified_at desc limit 1) v
+  where dataset = l.dataset and is_equal and level >= 3 and verified_at <= l.first_at order by verified_at desc limit 1) v
 where v.backup_id is not null
 union
 select a.id from leaning l

@@ -1,5 +1,6 @@
--- The newest good verification of a dataset, the one of the given night first, and the copy that it proved. One
--- that a later verification found unequal, of whatever backup, counts no more: something is wrong, and nobody looked.
+-- The newest good verification of a dataset, the one of the given night first, and the copy that it proved. Only one
+-- that restored the table (level 3 or 4) counts; one that a later verification found unequal, of whatever backup,
+-- counts no more: something is wrong, and nobody looked.
 -- Returns: one row (verified_at, is_same_night, artifact_name, sha256) or none; the last two are null where the
 -- copy is no longer kept.
 -- Leans on: verification_dataset_idx, run_pkey, backup_table_pkey, artifact_name_key.
@@ -11,7 +12,7 @@ join ocd.run b on b.id = v.backup_run_id
 left join lateral (select t.artifact_name from ocd.backup_table t
                    where t.run_id = v.backup_run_id and t.dataset = v.dataset order by t.fence desc limit 1) c on true
 left join ocd.artifact a on a.name = c.artifact_name and a.removed_at is null
-where v.dataset = :dataset and v.is_equal
+where v.dataset = :dataset and v.is_equal and v.level >= 3
   and not exists (select 1 from ocd.verification w
                   where w.dataset = v.dataset and w.id > v.id and not w.is_equal)
 order by is_same_night desc, v.verified_at desc
