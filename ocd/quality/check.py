@@ -60,7 +60,7 @@ class QualityReport:
     unusual: tuple[str, ...]
     waiting: int
     scores: dict[str, float]
-    artifact: str
+    artifact: str | None
 
     @property
     def summary(self) -> str:
@@ -110,7 +110,7 @@ def check(
         drawn = _page(conn, rules, run, now, stops)
         keeper.put(conn, SOURCE, "quality-page", f"{name}.html", drawn)
         batch.progress(len(tables), len(tables), "tables")
-    return _report(tables, judged, stored.name)
+    return report(tables, judged, stored.name)
 
 
 def _page(
@@ -123,7 +123,10 @@ def _page(
     return page.page(rules, past, now=now, run_id=run.id, gates=shut, stops=stops)
 
 
-def _report(tables: Sequence[Checked], judged: Sequence[Judged], artifact: str) -> QualityReport:
+def report(
+    tables: Sequence[Checked], judged: Sequence[Judged], artifact: str | None = None
+) -> QualityReport:
+    """Sum up what came of asking; `artifact` is where the details stand."""
     outcomes = [one.outcome for one in judged]
     worst = worst_first(outcomes)
     counts: dict[str, int] = {}

@@ -73,7 +73,7 @@ def _not_null(rule: Rule, rows: FromClause) -> ColumnElement[Any]:
 
 def _filled(rule: Rule, rows: FromClause) -> ColumnElement[Any]:
     """There and not blank; COALESCE, since what is missing must fail here."""
-    return func.coalesce(func.trim(_value(rule, rows)), literal_column("''")) != literal_column(
+    return func.coalesce(func.btrim(_value(rule, rows)), literal_column("''")) != literal_column(
         "''"
     )
 
