@@ -55,6 +55,9 @@ class _Statements(PGCompiler):
         value, pattern = self.process(binary.left, **how), self.process(binary.right, **how)
         return f"regexp_matches({value}, '(?s)' || {pattern})"
 
+    def visit_octet_length_func(self, func: Any, **how: Any) -> str:
+        return f"strlen{self.function_argspec(func, **how)}"
+
 
 class _Duck(Standard):
     type_compiler_cls = _Types
