@@ -51,7 +51,7 @@ class Finding:
 class QualityReport:
     """What was checked and found, worst first; `scans` counts statements that read the tables."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rows: int
     rules: int
     scans: int
@@ -59,6 +59,7 @@ class QualityReport:
     findings_by_severity: dict[str, int]
     unusual: tuple[str, ...]
     waiting: int
+    left_out: tuple[str, ...]
     scores: dict[str, float]
     artifact: str | None
 
@@ -66,6 +67,8 @@ class QualityReport:
     def summary(self) -> str:
         """One line for people."""
         checked = f"{self.rules} rules over {self.rows:,} rows"
+        if self.left_out:
+            checked += f", without {', '.join(self.left_out)} (too dear)"
         if not self.findings:
             return f"{checked}: nothing found"
         worst = ", ".join(f"{one.rule} {one.failed:,}" for one in self.findings[:3])
@@ -83,6 +86,7 @@ def check(
     mode: Mode = Mode.FULL,
     reader: Engine | None = None,
     dear: float | None = None,
+    max_cost: float | None = None,
     stops: Sequence[str] = (),
     known: Collection[str] | None = None,
 ) -> QualityReport:
@@ -93,13 +97,15 @@ def check(
     as a statement; `stops` names the jobs that a closed gate holds back; `known` every rule that
     there is: what others once found is over. Commits once, after the snapshot is closed.
     """
-    tables = look(conn, rules, run=run, now=now, mode=mode, reader=reader, dear=dear)
+    limits = {"dear": dear, "max_cost": max_cost}
+    tables = look(conn, rules, run=run, now=now, mode=mode, reader=reader, **limits)
     outcomes = [outcome for one in tables for outcome in one.outcomes]
     with run.batch(conn) as batch:
         judged = results.judge(conn, outcomes, now=now)
         high_keys = {one.dataset: one.high_key for one in tables}
         results.keep(conn, judged, run_id=run.id, now=now, high_keys=high_keys)
         tell.tell(conn, judged, run)
+        tell.left_out(conn, {one.dataset: one.refusal for one in tables}, run)
         for outcome in outcomes:
             tell.guard(conn, outcome, run)
         if known is not None:
@@ -140,6 +146,7 @@ def report(
         findings_by_severity=counts,
         unusual=tuple(one.outcome.rule.id for one in judged if one.is_unusual)[:EVIDENCE_FINDINGS],
         waiting=sum(one.status is Status.WAITING for one in outcomes),
+        left_out=tuple(one.dataset for one in tables if one.refusal),
         scores={
             name: round(score, 1)
             for (name, dimension), score in scores(points(outcomes)).items()

@@ -121,6 +121,8 @@ def _show_findings(evidence: dict[str, Any]) -> None:
         console().print(table)
     for name in evidence.get("unusual", ()):
         click.echo(f"unusual: {name}; see `ocd quality history {name}`")
+    for name in evidence.get("left_out", ()):
+        click.echo(f"{name} was too dear; `ocd quality run --dataset {name}` asks it anyway")
     if evidence:
         click.echo(evidence["summary"])
 
