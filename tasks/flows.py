@@ -48,17 +48,19 @@ class Flow:
 
 NIGHT = Flow(
     "night",
-    "Copy, prove the copy, purge what is past retention; refresh, check and roll up beside it.",
+    "Copy, prove the copy, check quality, then purge what is past retention; refresh and roll up beside it.",
     Daily(hour=2),
     (
         Step("lifecycle.backup"),
         Step("lifecycle.verify", after=("lifecycle.backup",)),
-        Step("lifecycle.purge", after=("lifecycle.verify",)),
+        # Findings never fail a check; they close gates, each of one table. A check that could not be made
+        # holds all purges back: nothing is deleted on what was true yesterday.
+        Step("quality.check"),
+        Step("lifecycle.purge", after=("lifecycle.verify", "quality.check")),
         # Not behind the purge: what an open one leans on stays, and a refused one must not fill the disk.
         Step("lifecycle.rotate", after=("lifecycle.verify",)),
         Step("sources.refresh_ga"),
         Step("sources.snapshot_sitemap"),
-        Step("quality.check"),
         Step("warehouse.rollup"),
     ),
     closing=("lifecycle.page",),

@@ -39,6 +39,7 @@ def _check(door: Door, rules: tuple[Rule, ...], dataset: str, mode: Mode) -> che
         keeper=door.keeper,
         now=door.now,
         mode=mode,
+        max_cost=door.settings.quality_max_cost,
         reader=engine_for(door.settings.reader_url(), "quality"),
         known={one.id for one in rules},
         stops=[one.name for one in JOBS.values() if one.facts.gated_by],

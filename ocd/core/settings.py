@@ -179,6 +179,10 @@ class Settings:
     sitemap_allow_hosts: tuple[str, ...] = _setting(
         (), "Exact host:port pairs, comma separated, that may be private addresses. Default: none."
     )
+    quality_max_cost: int = _setting(
+        50_000_000,
+        "Planner's cost from which on the nightly check leaves a table out and says so; 0 for no limit. `ocd quality run` asks every table.",
+    )
     reader_database_url: str | None = _setting(
         None,
         "PostgreSQL URL of the reader login, used by `ocd api`. Default: OCD_DATABASE_URL.",

@@ -51,7 +51,7 @@ class Finding:
 class QualityReport:
     """What was checked and found, worst first; `scans` counts statements that read the tables."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     rows: int
     rules: int
     scans: int
@@ -59,13 +59,16 @@ class QualityReport:
     findings_by_severity: dict[str, int]
     unusual: tuple[str, ...]
     waiting: int
+    left_out: tuple[str, ...]
     scores: dict[str, float]
-    artifact: str
+    artifact: str | None
 
     @property
     def summary(self) -> str:
         """One line for people."""
         checked = f"{self.rules} rules over {self.rows:,} rows"
+        if self.left_out:
+            checked += f", without {', '.join(self.left_out)} (too dear)"
         if not self.findings:
             return f"{checked}: nothing found"
         worst = ", ".join(f"{one.rule} {one.failed:,}" for one in self.findings[:3])
@@ -83,6 +86,7 @@ def check(
     mode: Mode = Mode.FULL,
     reader: Engine | None = None,
     dear: float | None = None,
+    max_cost: float | None = None,
     stops: Sequence[str] = (),
     known: Collection[str] | None = None,
 ) -> QualityReport:
@@ -93,13 +97,15 @@ def check(
     as a statement; `stops` names the jobs that a closed gate holds back; `known` every rule that
     there is: what others once found is over. Commits once, after the snapshot is closed.
     """
-    tables = look(conn, rules, run=run, now=now, mode=mode, reader=reader, dear=dear)
+    limits = {"dear": dear, "max_cost": max_cost}
+    tables = look(conn, rules, run=run, now=now, mode=mode, reader=reader, **limits)
     outcomes = [outcome for one in tables for outcome in one.outcomes]
     with run.batch(conn) as batch:
         judged = results.judge(conn, outcomes, now=now)
         high_keys = {one.dataset: one.high_key for one in tables}
         results.keep(conn, judged, run_id=run.id, now=now, high_keys=high_keys)
         tell.tell(conn, judged, run)
+        tell.left_out(conn, {one.dataset: one.refusal for one in tables}, run)
         for outcome in outcomes:
             tell.guard(conn, outcome, run)
         if known is not None:
@@ -110,7 +116,7 @@ def check(
         drawn = _page(conn, rules, run, now, stops)
         keeper.put(conn, SOURCE, "quality-page", f"{name}.html", drawn)
         batch.progress(len(tables), len(tables), "tables")
-    return _report(tables, judged, stored.name)
+    return report(tables, judged, stored.name)
 
 
 def _page(
@@ -123,7 +129,10 @@ def _page(
     return page.page(rules, past, now=now, run_id=run.id, gates=shut, stops=stops)
 
 
-def _report(tables: Sequence[Checked], judged: Sequence[Judged], artifact: str) -> QualityReport:
+def report(
+    tables: Sequence[Checked], judged: Sequence[Judged], artifact: str | None = None
+) -> QualityReport:
+    """Sum up what came of asking; `artifact` is where the details stand."""
     outcomes = [one.outcome for one in judged]
     worst = worst_first(outcomes)
     counts: dict[str, int] = {}
@@ -137,6 +146,7 @@ def _report(tables: Sequence[Checked], judged: Sequence[Judged], artifact: str) 
         findings_by_severity=counts,
         unusual=tuple(one.outcome.rule.id for one in judged if one.is_unusual)[:EVIDENCE_FINDINGS],
         waiting=sum(one.status is Status.WAITING for one in outcomes),
+        left_out=tuple(one.dataset for one in tables if one.refusal),
         scores={
             name: round(score, 1)
             for (name, dimension), score in scores(points(outcomes)).items()

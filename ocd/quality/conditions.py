@@ -16,6 +16,7 @@ from sqlalchemy import (
     Numeric,
     and_,
     bindparam,
+    case,
     cast,
     column,
     false,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     select,
     table,
     text,
+    true,
 )
 from sqlalchemy import distinct as distinct_of
 from sqlalchemy.sql.expression import TableClause, TextClause
@@ -35,6 +37,9 @@ from ocd.quality.rule import Kind, Rule, Source
 #: What a statement may be filtered by.
 Condition = ColumnElement[bool] | TextClause
 
+
+#: Of a character in any encoding of the server.
+MAX_CHARACTER_BYTES = 4
 
 #: The instant that the check looks at, in rules' texts `:now`.
 NOW = bindparam("now", type_=DateTime(timezone=True))
@@ -73,7 +78,7 @@ def _not_null(rule: Rule, rows: FromClause) -> ColumnElement[Any]:
 
 def _filled(rule: Rule, rows: FromClause) -> ColumnElement[Any]:
     """There and not blank; COALESCE, since what is missing must fail here."""
-    return func.coalesce(func.trim(_value(rule, rows)), literal_column("''")) != literal_column(
+    return func.coalesce(func.btrim(_value(rule, rows)), literal_column("''")) != literal_column(
         "''"
     )
 
@@ -104,7 +109,13 @@ def _regex(rule: Rule, rows: FromClause) -> ColumnElement[Any]:
 
 
 def _length(rule: Rule, rows: FromClause) -> ColumnElement[Any]:
-    return _between(func.length(_value(rule, rows)), rule.params)
+    """Bytes are known without reading the text; characters are counted only where bytes do not tell."""
+    value, low, high = _value(rule, rows), rule.params.get("min", 0), rule.params.get("max")
+    surely = {"min": MAX_CHARACTER_BYTES * low, "max": high}
+    return case(
+        (_between(func.octet_length(value), surely), true()),
+        else_=_between(func.length(value), rule.params),
+    )
 
 
 def _python(rule: Rule, rows: FromClause) -> ColumnElement[Any]:

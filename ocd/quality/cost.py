@@ -7,13 +7,21 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, literal_column
-from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import ClauseElement
 from sqlalchemy.sql.visitors import replacement_traverse
 
 from ocd.quality.rule import Rule, Source
 from ocd.quality.scan import View, statement_of
+
+
+class Standard(PGDialect):
+    """PostgreSQL without a server: a backslash in a text is itself."""
+
+    default_paramstyle = "named"
+    supports_statement_cache = True
+    _backslash_escapes = False
 
 
 def of(conn: Connection, source: Source, rules: Sequence[Rule], view: View) -> float:
@@ -32,9 +40,8 @@ def of_statement(conn: Connection, statement: ClauseElement, view: View) -> floa
     return float(found[0]["Plan"]["Total Cost"])
 
 
-def as_sql(statement: ClauseElement, now: datetime) -> str:
+def as_sql(statement: ClauseElement, now: datetime, dialect: PGDialect | None = None) -> str:
     """Return a statement or an expression as one line that can be run, with every constant in it."""
-    dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
     instant: ColumnElement[Any] = literal_column(f"timestamptz '{now.isoformat()}'")
 
     def with_instant(one: Any, **_: Any) -> ColumnElement[Any] | None:
@@ -42,6 +49,7 @@ def as_sql(statement: ClauseElement, now: datetime) -> str:
 
     written = replacement_traverse(statement, {}, with_instant)  # type: ignore[call-overload]
     how = {"literal_binds": True, "render_postcompile": True}
-    compiled = str(written.compile(dialect=dialect, compile_kwargs=how))
+    spoken = dialect or Standard()  # type: ignore[no-untyped-call]
+    compiled = str(written.compile(dialect=spoken, compile_kwargs=how))
     lines = (line for line in compiled.splitlines() if not line.lstrip().startswith("--"))
     return " ".join(" ".join(lines).split())

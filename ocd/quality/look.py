@@ -24,13 +24,17 @@ WORK_MEM = "64MB"
 
 @dataclass(frozen=True)
 class Checked:
-    """One table: what came of its rules, rows looked at, its highest key, statements that it took."""
+    """One table: what came of its rules, rows looked at, its highest key, statements that it took.
+
+    `refusal` says why it was not looked at, and how to have it looked at all the same.
+    """
 
     dataset: str
     outcomes: tuple[Outcome, ...]
     rows: int = 0
     high_key: int | None = None
     statements: int = 0
+    refusal: str | None = None
 
 
 def look(
@@ -42,8 +46,12 @@ def look(
     mode: Mode,
     reader: Engine | None,
     dear: float | None = None,
+    max_cost: float | None = None,
 ) -> list[Checked]:
-    """Ask the rules in one read-only snapshot that is closed again; changes nothing."""
+    """Ask the rules in one read-only snapshot that is closed again; changes nothing.
+
+    In mode `auto` a table whose scan the planner thinks dearer than `max_cost` is not read.
+    """
     if conn.in_transaction():
         conn.rollback()
     conn.execute(text("set transaction isolation level repeatable read read only"))
@@ -60,7 +68,12 @@ def look(
         if run is not None:
             run.progress(number, len(plans), one.source.name)
         before = known.get(one.source.name, Known())
-        tables.append(_table(conn, one, _view(conn, one, view, before, mode, dear), with_login))
+        chosen = _view(conn, one, view, before, mode, dear)
+        limit = max_cost if mode is Mode.AUTO else None
+        refusal = _refusal(conn, one, chosen, limit)
+        tables.append(
+            _table(conn, one, chosen, with_login) if refusal is None else _left_out(one, refusal)
+        )
     conn.rollback()
     return tables
 
@@ -75,6 +88,27 @@ def _view(
     limit = {} if dear is None else {"dear": dear}
     is_new = only_new(mode, before, cost=total, now=view.now, **limit)
     return replace(view, above=before.high_key) if is_new else view
+
+
+def _refusal(conn: Connection, one: Plan, view: View, limit: float | None) -> str | None:
+    """Say why a table is not looked at: the planner is asked, nothing is read."""
+    if not limit or not one.scan:
+        return None
+    total = cost.of(conn, one.source, one.scan, view)
+    if total <= limit:
+        return None
+    return (
+        f"{one.source.name} was not asked: its scan costs {total:,.0f} by the planner, more than "
+        f"OCD_QUALITY_MAX_COST={limit:,.0f}; `ocd quality run --dataset {one.source.name}` asks it anyway"
+    )
+
+
+def _left_out(one: Plan, refusal: str) -> Checked:
+    """Return a table that was not looked at; what a constraint holds is so without looking."""
+    log.warning("too_dear", extra={"dataset": one.source.name})
+    outcomes = [Outcome(rule, Status.PROVEN) for rule in one.proven]
+    outcomes += [Outcome(rule, Status.WAITING, detail=refusal) for rule in (*one.scan, *one.apart)]
+    return Checked(one.source.name, tuple(outcomes), refusal=refusal)
 
 
 def _table(conn: Connection, one: Plan, view: View, reader: Reader | None) -> Checked:

@@ -59,7 +59,7 @@ def scan(conn: Connection, source: Source, rules: Sequence[Rule], view: View) ->
     except DBAPIError as error:
         return _without_the_broken(conn, source, rules, view, error)
     took_s = time.monotonic() - started
-    found = [_outcome(rule, number, row, took_s, view) for number, rule in enumerate(rules)]
+    found = [outcome(rule, number, row, took_s, view) for number, rule in enumerate(rules)]
     kept, statements = _with_keys(conn, source, found, view)
     return Scanned(row["n"], row["high_key"], 1 + statements, tuple(kept))
 
@@ -119,7 +119,8 @@ def _joined(rows: TableClause, rules: Sequence[Rule], proofs: Proofs) -> FromCla
     return joined
 
 
-def _outcome(rule: Rule, number: int, row: Mapping[Any, Any], took_s: float, view: View) -> Outcome:
+def outcome(rule: Rule, number: int, row: Mapping[Any, Any], took_s: float, view: View) -> Outcome:
+    """Return what the scan's row says of one of its rules, by its number."""
     rows = row[f"n{number}"] if rule.filter else row["n"]
     failed = row[f"r{number}"]
     value = row.get(f"v{number}")

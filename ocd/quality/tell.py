@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -15,6 +15,8 @@ from ocd.quality.rule import Severity
 HOW_TO = "docs/how-to/check-quality.md"
 #: What causes of incidents and gates begin with; the rule's id follows.
 _CAUSE, _UNUSUAL = "quality:", "quality-unusual:"
+#: … of a table that was left out; the table's name follows.
+_LEFT_OUT = "quality-left-out:"
 _GRAVITY = {Severity.WARN: "warning", Severity.ERROR: "error", Severity.BLOCK: "critical"}
 
 
@@ -32,6 +34,15 @@ def tell(conn: Connection, judged: Sequence[Judged], run: Run) -> None:
         elif one.number is not None:
             fine.append(f"{_UNUSUAL}{rule.id}")
     incidents.close_all(conn, fine)
+
+
+def left_out(conn: Connection, refusals: Mapping[str, str | None], run: Run) -> None:
+    """Open an incident per table that was not looked at; close those of tables that were."""
+    for name, refusal in refusals.items():
+        if refusal is not None:
+            _open(conn, f"{_LEFT_OUT}{name}", refusal, "warning", run)
+    looked_at = [f"{_LEFT_OUT}{name}" for name, refusal in refusals.items() if refusal is None]
+    incidents.close_all(conn, looked_at)
 
 
 def _open(conn: Connection, cause: str, summary: str, severity: str, run: Run) -> None:

@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.markup import escape
 
+from ocd.core.clock import utc_now
+from ocd.core.errors import ConfigError
 from ocd.ledger import history as runs
+from ocd.ledger.evidence import to_evidence
 from ocd.quality import results
+from ocd.quality.check import report
 from ocd.quality.explain import ExplainedTable
 from ocd.quality.explain import explain as explained
 from ocd.quality.files import chosen, load
+from ocd.quality.outside import ask_file
 from ocd.quality.policy import Mode
+from ocd.quality.results import Judged
 from ocd.quality.rule import Rule, Severity
 from tasks import runtime
 from tasks.commands.cleanse import cleanse
@@ -53,10 +60,21 @@ def quality() -> None:
     type=click.Choice([one.value for one in Severity]),
     help="Exit with 1 when something at least this bad is found. Default: findings are results.",
 )
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(path_type=Path),
+    help="Ask the rules of --dataset of this Parquet, CSV, JSON-lines or JSON file instead.",
+)
 @json_option
-def run(dataset: str, mode: str, fail_on: str | None, is_json: bool) -> int:
-    """Check now, as a run of its own; remembers, tells and closes gates like the nightly check."""
-    chosen(load(), dataset=dataset)
+def run(dataset: str, mode: str, fail_on: str | None, path: Path | None, is_json: bool) -> int:
+    """Check now, as a run of its own; remembers, tells and closes gates like the nightly check.
+
+    With --file the rows of a file are asked; that needs no database and leaves no trace.
+    """
+    rules = chosen(load(), dataset=dataset)
+    if path is not None:
+        return _run_on_file(path, rules, fail_on, is_json)
     job = job_named("quality.check")
     window = chosen_window(job.cadence, None)
     order = job.order({"dataset": dataset, "mode": mode}, window, requested_by=who())
@@ -70,8 +88,24 @@ def run(dataset: str, mode: str, fail_on: str | None, is_json: bool) -> int:
         as_json(whole)
     else:
         _show_findings(evidence)
-    if found["state"] != "done":
-        return 1
+    return 1 if found["state"] != "done" else _exit_code(evidence, fail_on)
+
+
+def _run_on_file(path: Path, rules: tuple[Rule, ...], fail_on: str | None, is_json: bool) -> int:
+    if len({one.source for one in rules}) > 1:
+        raise ConfigError("--file needs --dataset: whose rules the file should meet")
+    found = ask_file(path, rules, now=utc_now())
+    evidence = to_evidence(report([found], [Judged(one) for one in found.outcomes]))
+    if is_json:
+        as_json(evidence)
+        return _exit_code(evidence, fail_on)
+    _show_findings(evidence)
+    if evidence["waiting"]:
+        click.echo(f"{evidence['waiting']} rules need other tables: asked in the database only")
+    return _exit_code(evidence, fail_on)
+
+
+def _exit_code(evidence: Mapping[str, Any], fail_on: str | None) -> int:
     order_of = [one.value for one in Severity]
     worst = order_of[order_of.index(fail_on) :] if fail_on else []
     return int(any(evidence["findings_by_severity"].get(one) for one in worst))
@@ -87,6 +121,8 @@ def _show_findings(evidence: dict[str, Any]) -> None:
         console().print(table)
     for name in evidence.get("unusual", ()):
         click.echo(f"unusual: {name}; see `ocd quality history {name}`")
+    for name in evidence.get("left_out", ()):
+        click.echo(f"{name} was too dear; `ocd quality run --dataset {name}` asks it anyway")
     if evidence:
         click.echo(evidence["summary"])
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 
 def test_findings_are_results_unless_somebody_asks(shell):
     shell("seed", "--rows", "600", "--faults")
@@ -21,3 +23,24 @@ def test_findings_are_results_unless_somebody_asks(shell):
     assert "failed" in words
     assert "BETWEEN" in shown or ">= 0" in shown
     assert "did you mean 'agent_queries'" in unknown
+
+
+def test_a_file_is_asked_without_a_database(shell, tmp_path):
+    path = tmp_path / "queries.jsonl"
+    rows = [{"id": 1, "latency_ms": 5}, {"id": 2, "latency_ms": -5}]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    asked = ("quality", "run", "--file", str(path), "--dataset", "agent_queries")
+
+    words = shell(*asked).stdout
+    failed = shell(*asked, "--fail-on", "error", code=1).stdout
+    found = shell.json(*asked)
+    whose = shell("quality", "run", "--file", str(path), code=2).stderr
+
+    (latency,) = [
+        one for one in found["findings"] if one["rule"] == "agent_queries.latency_ms.range"
+    ]
+    assert (latency["failed"], latency["sample_keys"]) == (1, [2])
+    assert "agent_queries.latency_ms.range" in words
+    assert "need other tables" in failed
+    assert "--file needs --dataset" in whose
+    assert not list(shell.home.glob("postgres*"))

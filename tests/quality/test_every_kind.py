@@ -66,6 +66,21 @@ ROWS = {
         [{"name": "ab"}, {"name": "äöü"}, {"name": None}],
         [{"name": "a"}, {"name": "abcd"}],
     ),
+    "length of wide characters": (
+        rule_of(Kind.LENGTH, "r", "name", params={"min": 2, "max": 9}),
+        [{"name": one} for one in ("aa", "ä" * 9, "😀" * 9, "😀" * 2, "a" * 9, None)],
+        [{"name": one} for one in ("", "a", "ä", "😀", "a" * 10, "ä" * 10, "😀" * 10)],
+    ),
+    "length without an end": (
+        rule_of(Kind.LENGTH, "r", "name", params={"min": 3}),
+        [{"name": "abc"}, {"name": "😀" * 3}, {"name": "a" * 5000}],
+        [{"name": "😀" * 2}, {"name": "ab"}],
+    ),
+    "length of no more": (
+        rule_of(Kind.LENGTH, "r", "name", params={"max": 3}),
+        [{"name": ""}, {"name": "😀" * 3}],
+        [{"name": "abcd"}, {"name": "😀" * 4}],
+    ),
     "condition": (
         rule_of(Kind.CONDITION, "r", params={"expression": "number <= amount or is_ok"}),
         [

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from ocd.core.errors import ApprovalNeeded, BackupMissing, PolicyRefused
-from ocd.ledger import approvals, enqueue, gates
+from ocd.ledger import approvals, claims, enqueue, gates, history
+from ocd.ledger.claims import Ending
+from ocd.ledger.states import State
 from tasks import runtime
 from tasks.attempt import _attempt, _claim, run_here
+from tasks.flows import NIGHT, place_flow
 from tasks.job import JOBS
 from tasks.publish import order_now
 from tasks.registry import MODULES
+from tests.factories.agents import make_query
 
 SAID = "agent_queries.created_at.plausible: 1 of 600 rows fail"
 
@@ -86,6 +91,64 @@ def test_a_dry_run_says_that_the_real_one_would_be_refused(task_layer):
     assert isinstance(result, PolicyRefused)
     assert not isinstance(result, ApprovalNeeded | BackupMissing)
     assert "closed gates" in result.message
+
+
+@pytest.fixture
+def night(task_layer):
+    """A night whose backup and verification are done; returns its runs by job and dataset."""
+    placed = place_flow(NIGHT, NIGHT.cadence.last_due(runtime.now()), trigger="schedule")
+    with task_layer.engine.connect() as conn:
+        found = [history.run(conn, one.run_id) for one in placed]
+    runs = {(one["job"], one["subject"].get("dataset")): one["id"] for one in found}
+    for job in ("lifecycle.backup", "lifecycle.verify"):
+        finish(task_layer, job, runs[job, None], Ending(State.DONE, "done"))
+    return runs
+
+
+def finish(task_layer, job, run_id, ending):
+    """End a run without doing its work."""
+    run = _claim(JOBS[job], run_id)
+    with task_layer.engine.begin() as conn:
+        claims.finish(conn, run, ending)
+
+
+@pytest.fixture
+def implausible(conn):
+    """A query from before there were any: a blocking rule fails."""
+    make_query(conn, created_at=datetime(1999, 1, 1, tzinfo=UTC))
+    conn.commit()
+
+
+@pytest.mark.usefixtures("implausible")
+def test_what_tonights_check_finds_stops_tonights_purge_of_that_table_only(task_layer, night):
+    purge, check = JOBS["lifecycle.purge"], JOBS["quality.check"]
+    waiting, other = (
+        night["lifecycle.purge", name] for name in ("agent_queries", "agent_feedback")
+    )
+    assert _claim(purge, waiting) is None
+
+    ending, _, ready = _attempt(check, _claim(check, night["quality.check", "all"]))
+
+    assert ending.state is State.DONE
+    assert {waiting, other} <= set(ready)
+    _, refused, _ = _attempt(purge, _claim(purge, waiting))
+    _, asked, _ = _attempt(purge, _claim(purge, other))
+    assert isinstance(refused, ApprovalNeeded)
+    assert "purging is off" in asked.message
+
+
+def test_a_check_that_could_not_be_made_leaves_every_purge_waiting(task_layer, night):
+    failed = Ending(State.FAILED, "failed", error_class="SourceUnavailable", error_message="away")
+
+    finish(task_layer, "quality.check", night["quality.check", "all"], failed)
+
+    purges = {
+        run_id: _claim(JOBS[job], run_id)
+        for (job, _), run_id in night.items()
+        if job == "lifecycle.purge"
+    }
+    assert len(purges) > 10
+    assert set(purges.values()) == {None}
 
 
 def test_whoever_deletes_exports_trains_or_feeds_meets_the_gate():

@@ -258,3 +258,44 @@ def test_history_is_told_newest_first(conn, put, check_quality):
     found = results.history(conn, now=NOW + timedelta(days=3), rule=FILLED.id, days=2)
 
     assert [one["checked_at"] for one in found] == [NOW + timedelta(days=2)]
+
+
+def test_a_scan_that_is_too_dear_is_left_out_and_says_how_to_run_it_anyway(
+    put, check_quality, conn
+):
+    put(3)
+    told = text(
+        "select summary, closed_at is null from ocd.incident where cause = 'quality-left-out:thing'"
+    )
+
+    refused = check_quality([FILLED], mode=Mode.AUTO, max_cost=0.001)
+    ((summary, _),) = conn.execute(told).all()
+
+    assert (refused.rows, refused.scans, refused.waiting) == (0, 0, 1)
+    assert refused.left_out == ("thing",)
+    assert "without thing (too dear)" in refused.summary
+    assert "OCD_QUALITY_MAX_COST=0" in summary
+    assert "`ocd quality run --dataset thing` asks it anyway" in summary
+
+    asked = check_quality([FILLED], mode=Mode.FULL, max_cost=0.001)
+
+    assert (asked.rows, asked.left_out) == (3, ())
+    assert [is_open for _, is_open in conn.execute(told)] == [False]
+
+
+def test_without_a_limit_or_below_it_nothing_is_left_out(put, check_quality):
+    put(3)
+
+    for limit in (None, 0, 10**6):
+        assert check_quality([FILLED], mode=Mode.AUTO, max_cost=limit).rows == 3
+
+
+def test_a_left_out_table_keeps_its_gate_and_what_was_known(put, check_quality, conn):
+    put(3)
+    blocking = replace(FILLED, severity=Severity.BLOCK)
+    check_quality([blocking])
+
+    check_quality([blocking], mode=Mode.AUTO, max_cost=0.001)
+
+    assert [one["dataset"] for one in gates.closed(conn)] == ["thing"]
+    assert results.known(conn, now=NOW + timedelta(days=1))["thing"].high_key == 3

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ocd.core.errors import ConfigError, ContractBroken
 from ocd.datasets.facts import Dataset
+from ocd.quality import duck
 from ocd.quality.profile.columns import is_open
 
 if TYPE_CHECKING:
@@ -16,16 +17,9 @@ if TYPE_CHECKING:
 
 #: Per suffix, how DuckDB reads it.
 READERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection, str], duckdb.DuckDBPyRelation]] = {
-    ".parquet": lambda duck, name: duck.read_parquet(name),
-    ".csv": lambda duck, name: duck.read_csv(name),
-    ".jsonl": lambda duck, name: duck.read_json(name, format="newline_delimited"),
-}
-#: A file is only read: nothing is loaded from elsewhere, and no more memory taken than this.
-_CONFIG = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "memory_limit": "512MB",
-    "threads": "2",
+    ".parquet": lambda db, name: db.read_parquet(name),
+    ".csv": lambda db, name: db.read_csv(name),
+    ".jsonl": lambda db, name: db.read_json(name, format="newline_delimited"),
 }
 #: Types whose smallest and largest value say something and name nobody; of numbers also where they lie.
 _INSTANTS = ("DATE", "TIMESTAMP")
@@ -56,28 +50,18 @@ def profile_file(path: Path, dataset: Dataset | None = None) -> tuple[FileColumn
     reader = READERS.get(path.suffix)
     if reader is None:
         raise ConfigError(f"{path.name}: expected a file that ends in {', '.join(READERS)}")
-    duckdb = _duckdb()
-    with duckdb.connect(config=_CONFIG) as duck:
-        duck.execute("set enable_progress_bar = false")  # it writes where a machine reads JSON
+    with duck.opened() as db:
         try:
-            reader(duck, str(path)).create_view("file")
-            rows = duck.execute("summarize file").fetchall()
-            names = [one[0] for one in duck.description]
-        except duckdb.Error as error:
+            reader(db, str(path)).create_view("file")
+            rows = db.execute("summarize file").fetchall()
+            names = [one[0] for one in db.description or ()]
+        except duck.package().Error as error:
             kind = type(error).__name__  # its text may quote the file
             raise ContractBroken(
                 f"{path.name}: {kind}: it does not read as {path.suffix[1:]}"
             ) from None
     hidden = {one.name for one in dataset.columns if not is_open(one)} if dataset else set()
     return tuple(_column(dict(zip(names, row, strict=True)), hidden) for row in rows)
-
-
-def _duckdb() -> Any:
-    try:
-        import duckdb
-    except ModuleNotFoundError as error:
-        raise ConfigError("profiling files needs DuckDB: pip install 'ocd[duckdb]'") from error
-    return duckdb
 
 
 def _column(found: Mapping[str, Any], hidden: set[str]) -> FileColumn:
