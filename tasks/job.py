@@ -92,6 +92,9 @@ class Facts:
     subject: tuple[str, ...] = ()
     deadline: timedelta = timedelta(hours=8)
     can_backfill: bool = False
+    overrides: tuple[
+        str, ...
+    ] = ()  # arguments that a person's order may carry, a plain message not
     is_on_demand: bool = False  # neither beat nor a flow orders it
     catch_up: CatchUp = LAST
     expand: Mapping[str, Callable[[], tuple[str, ...]]] = field(default_factory=dict)

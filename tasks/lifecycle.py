@@ -131,6 +131,7 @@ def page(door: Door) -> pages.PageReport:
     queue="long",
     effect="fenced",
     subject=("dataset",),
+    overrides=("days",),
     expand={"dataset": _with_retention},
     gated_by="dataset",
 )

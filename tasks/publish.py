@@ -108,6 +108,8 @@ def place_plain(job: Job[Any, Any], params: Mapping[str, Any]) -> int:
     """Make the ledger row of a plain Celery call; it can carry no override. Does not send anything."""
     if "dry_run" in params and not isinstance(params["dry_run"], bool):
         raise ConfigError("dry_run: true or false")
+    if carried := sorted(set(params) & set(job.facts.overrides)):
+        raise ConfigError(f"{carried[0]}: no plain message carries it; `ocd run {job.name}` does")
     with runtime.engine().begin() as conn:
         ids = [
             enqueue.add(conn, order_now(job, one | _dry(params), trigger="celery")).run_id

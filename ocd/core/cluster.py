@@ -157,7 +157,7 @@ class Cluster:
             password_file.unlink()
         conf = new / "postgresql.conf"
         conf.write_text(
-            conf.read_text(encoding="utf-8") + "\ninclude_if_exists = 'ocd.conf'\n",
+            conf.read_text(encoding="utf-8") + "\ninclude = 'ocd.conf'\n",
             encoding="utf-8",
         )
         new.rename(self.data)
@@ -168,22 +168,20 @@ class Cluster:
             return
         folder = self._new_socket_folder()
         quoted = str(folder).replace("'", "''")
-        (self.data / "ocd.conf").write_text(
+        conf = self.data / "ocd.conf"
+        conf.write_text(
             f"{_SHARED_CONF}{self._conf}unix_socket_directories = '{quoted}'\n", encoding="utf-8"
         )
-        self._identity.run(
-            self._bin("pg_ctl"),
-            "start",
-            "-w",
-            "-t",
-            "60",
-            "-s",
-            "-D",
-            self.data,
-            "-l",
-            self.base / "server.log",
-            cwd=self.base,
-        )
+        # Whatever our umask: a server that cannot read it would start with defaults, on a TCP port.
+        self._identity.own(conf)
+        log = self.base / "server.log"
+        command = ("start", "-w", "-t", "60", "-s", "-D", self.data, "-l", log)
+        try:
+            self._identity.run(self._bin("pg_ctl"), *command, cwd=self.base)
+        except ConfigError as error:
+            # A scratch server's log goes with its folder: what it says is said here.
+            said = log.read_text(errors="replace").strip()[-600:] if log.exists() else "no log"
+            raise ConfigError(f"{error.message}: {said}") from error
 
     def stop(self, mode: str = "fast") -> None:
         """Stop the server; nothing to do when it does not run."""

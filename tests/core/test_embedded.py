@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ocd.core.cluster import Identity, postgres_binaries
+from ocd.core.cluster import Identity, postgres_binaries, scratch_postgres
 from ocd.core.embedded import Servers, redis_binary, secret
 
 
@@ -129,3 +129,16 @@ def test_an_ordinary_user_runs_as_itself():
     identity = Identity.unprivileged()
 
     assert (identity.uid is None) == (os.geteuid() != 0)
+
+
+def test_a_server_keeps_to_its_settings_whatever_the_umask():
+    before = os.umask(0o077)
+    try:
+        with scratch_postgres() as url, psycopg.connect(url) as conn:
+            said = [
+                conn.execute(f"show {name}").fetchone()[0] for name in ("listen_addresses", "fsync")
+            ]
+    finally:
+        os.umask(before)
+
+    assert said == ["", "off"]
