@@ -52,6 +52,11 @@ def measure(options: argparse.Namespace, tell: Tell) -> list[Figure]:
         for number in range(1, options.rounds + 1):
             tell(f"backup: round {number} of {options.rounds}")
             _round(url, Path(name), took, seen)
+        tell(f"backup: {options.times} times the rows")
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute(_FILL.format(rows=options.rows * (options.times - 1)))
+        for deed in ("backup", "verify"):
+            seen[f"{deed} larger"] = _deed(deed, url, Path(name) / "larger")["memory_mb"]
     return _figures({deed: statistics.median(times) for deed, times in took.items()}, seen)
 
 
@@ -77,6 +82,7 @@ def _figures(median: dict[str, float], seen: dict[str, Any]) -> list[Figure]:
     raw, packed = median["raw dump"], median["packed dump"]
     cycle = median["backup"] + median["verify"]
     memory = max(value for name, value in seen.items() if name.endswith("memory"))
+    growth = max(seen[f"{deed} larger"] / seen[f"{deed} memory"] for deed in ("backup", "verify"))
     return [
         Figure("raw dump", raw, "s"),
         *(Figure(name, took, "s") for name, took in median.items() if name != "raw dump"),
@@ -89,6 +95,7 @@ def _figures(median: dict[str, float], seen: dict[str, Any]) -> list[Figure]:
         Figure("B6 backup and verification vs raw dump", cycle / raw, "x", 7, 4),
         Figure("B7 encryption, more time of a copy", median["sealed"] / median["copy"] - 1, "x", 0.2, 0.1),
         Figure("memory of any process", memory, "MB", 200, 200),
+        Figure("memory of a backup and its proof, several times the rows", growth, "x", 1.2, 1.1),
     ]  # fmt: skip
 
 
