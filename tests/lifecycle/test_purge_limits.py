@@ -249,18 +249,25 @@ def test_a_failed_verification_stops_a_purge_that_runs(conn, prove, delete, monk
     assert left(conn) == 200
 
 
-def test_locked_rows_are_waited_for_shortly_and_taken_at_the_end(conn, db, prove, delete):
-    add_queries(conn, 700, created_at=OLD)
+def test_locked_rows_are_put_off_and_taken_at_the_end(conn, db, prove, delete):
+    add_queries(conn, 12_000, created_at=OLD)
     prove()
     locker = psycopg.connect(db.owner_url)
     locker.execute("set row_security = off")
     locker.execute("select from agent_queries order by id limit 3 for update")
-    threading.Timer(0.6, locker.rollback).start()
 
-    report = delete()
+    def let_go_behind_another_batch():
+        with psycopg.connect(db.superuser_url, autocommit=True) as look:
+            while look.execute("select count(*) from ocd.purge_chunk").fetchone() == (0,):
+                time.sleep(0.005)
+        locker.rollback()
+
+    threading.Thread(target=let_go_behind_another_batch, daemon=True).start()
+
+    report = delete(terms=replace(TERMS, batch_rows=2000))
 
     locker.close()
-    assert (report.rows, report.skipped_locked, left(conn)) == (700, 0, 0)
+    assert (report.rows, report.skipped_locked, left(conn)) == (12_000, 0, 0)
 
 
 def test_rows_that_stay_locked_are_reported_and_the_others_go(conn, db, prove, delete):

@@ -367,4 +367,5 @@ def test_memory_stays_flat_in_rows(conn, ga4, next_run, tmp_path):
 
     peak(2)  # what is made once and kept is nobody's growth
 
-    assert peak(45) < 1.1 * peak(15)
+    # Growing with the rows would be 3; answers that stay until the collector runs gave 1.5.
+    assert peak(45) < 1.3 * peak(15)
