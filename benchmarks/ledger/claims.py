@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine, NullPool, create_engine, text
 
-from benchmarks.ledger.figures import Figure
+from benchmarks.figures import Figure
 from benchmarks.ledger.home import fresh_database
 from ocd.core.db import close_engines, engine_for, now_of, sqlalchemy_url
 from ocd.core.sqlfiles import statement

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 
-from benchmarks.ledger.figures import Figure
+from benchmarks.figures import Figure
 from benchmarks.ledger.home import fresh_database
 from ocd.core.db import sqlalchemy_url
 from ocd.core.sqlfiles import statement

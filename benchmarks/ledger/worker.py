@@ -11,8 +11,8 @@ import psutil
 import redis
 from sqlalchemy import text
 
+from benchmarks.figures import Figure
 from benchmarks.ledger import home as homes
-from benchmarks.ledger.figures import Figure
 from benchmarks.ledger.jobs import bare, nothing
 from ocd.core.errors import SourceUnavailable
 from tasks import publish, runtime

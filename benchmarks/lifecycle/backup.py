@@ -20,7 +20,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import make_url
 
-from benchmarks.ledger.figures import Figure
+from benchmarks.figures import Figure
 from ocd.core import migrate
 from ocd.core.cluster import postgres_binaries, scratch_postgres
 

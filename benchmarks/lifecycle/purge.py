@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.ledger.figures import Figure
+from benchmarks.figures import Figure
 from benchmarks.lifecycle.client import inserting
 from benchmarks.lifecycle.server import Server, as_worker, filled_server
 from ocd.core.cluster import postgres_binaries

@@ -12,7 +12,7 @@ import httpx
 import psycopg
 from sqlalchemy import Engine, NullPool, create_engine, make_url
 
-from benchmarks.ledger.figures import Figure
+from benchmarks.figures import Figure
 from benchmarks.metrics import LOGINS
 from ocd.core import migrate
 from ocd.core.cluster import scratch_postgres

@@ -15,7 +15,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from benchmarks.ledger.figures import Figure
+from benchmarks.figures import Figure
 
 URLS = 50_000
 #: What is promised: so many times the peer's URLs per second, and no more memory than this, bombs included.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.ledger.figures import Figure
+from benchmarks.figures import Figure
 from ocd.core.settings import PROJECT
 
 GATES = {

@@ -53,15 +53,16 @@ def test_a6_queued_runs_run_once_after_redis_lost_their_messages(stack, lose):
 def test_a6_a_wipe_is_made_up_for_though_another_worker_swept_a_moment_ago(stack):
     stack.worker()
     wait_until_known(stack)
-    order_long_ago(stack)
+    runs = order_long_ago(stack)
     # As another worker's sweep leaves it: every request finds that there was one already.
     stack.run_sql(
         "update ocd.heartbeat set beat_at = clock_timestamp() + interval '1 hour' where name = 'reconciler'"
     )
 
     stack.wipe_redis()
-
     stack.wait_all_done()
+
+    assert [stack.outcomes(run_id) for run_id in runs] == [["done"]] * RUNS
 
 
 def test_a6_runs_ordered_while_no_worker_lived_survive_a_wiped_redis(stack):

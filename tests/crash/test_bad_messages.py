@@ -87,6 +87,7 @@ def test_garbage_in_a_queue_costs_a_restart_at_most(stack):
         if not worker.is_alive():
             worker = stack.worker(f"after{number}", **QUIET)
         stack.wait_for_state(run_id, "done")
+        assert stack.outcomes(run_id) == ["done"]
 
 
 def test_a_run_of_a_job_that_is_gone_is_refused_after_the_grace_and_never_sent(stack):

@@ -33,6 +33,8 @@ def test_a_lease_is_renewed_while_the_body_works(db, start_run):
     with run.lease():
         wait_until(lambda: renewed_at(db, run) > before)
 
+    assert renewed_at(db, run) > before
+
 
 def test_runs_that_work_at_the_same_time_are_all_renewed(db, start_run):
     runs = [start_run(window=f"2026-11-2{day}", lease_s=0.6) for day in (1, 2)]
@@ -42,6 +44,8 @@ def test_runs_that_work_at_the_same_time_are_all_renewed(db, start_run):
         wait_until(
             lambda: all(renewed_at(db, run) > at for run, at in zip(runs, before, strict=True))
         )
+
+    assert all(renewed_at(db, run) > at for run, at in zip(runs, before, strict=True))
 
 
 def test_a_lease_that_was_lost_stays_with_its_heir(db, start_run):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -146,10 +147,10 @@ def test_a_server_ends_with_its_process(ga4):
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, timeout=60)  # fmt: skip
     server = int(done.stdout)
 
-    try:
+    with suppress(psutil.NoSuchProcess):
         psutil.Process(server).wait(timeout=20)
-    except psutil.NoSuchProcess:
-        pass
+
+    assert not psutil.pid_exists(server)
 
 
 def test_a_server_knows_nothing_that_it_need_not_know(ga4, over_stdio, monkeypatch, tmp_path):

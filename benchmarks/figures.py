@@ -1,7 +1,11 @@
-"""A measured figure, what it may be at most or must be at least, and the table of all."""
+"""A measured figure, what it may be at most or must be at least; and the command line around them."""
 
 from __future__ import annotations
 
+import argparse
+import json
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -44,3 +48,27 @@ def show(figures: list[Figure]) -> None:
         measured = f"{one.measured:,.2f} {one.unit}".strip()
         table.add_row(one.name, measured, one.bound(one.gate), one.bound(one.goal), verdict)
     Console(width=110).print(table)
+
+
+def parser(package: str, about: str | None, parts: Iterable[str]) -> argparse.ArgumentParser:
+    """Return the parser that every benchmark of parts begins with."""
+    made = argparse.ArgumentParser(prog=f"python -m benchmarks.{package}", description=about)
+    made.add_argument(
+        "--only", choices=list(parts), action="append", help="measure this part; repeatable"
+    )
+    made.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    return made
+
+
+def progress(text: str) -> None:
+    """Say how far it is, where it is in nobody's way."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def told(figures: list[Figure], *, is_json: bool) -> int:
+    """Print all figures; returns the exit code: 0, or 1 where a gate was missed."""
+    if is_json:
+        print(json.dumps([one.as_json() for one in figures], indent=2))
+    else:
+        show(figures)
+    return 0 if all(one.ok for one in figures) else 1
