@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -15,30 +13,25 @@ import click
 import psycopg
 from sqlalchemy import Engine, NullPool, create_engine, text
 
-from ocd.core import migrate
 from ocd.core.cluster import scratch_postgres
 from ocd.core.db import now_of, sqlalchemy_url
 from ocd.core.signing import SigningKeys
 from ocd.core.store import FolderStore
 from ocd.datasets.registry import DATASETS
-from ocd.ledger import claims, enqueue
+from ocd.ledger import enqueue
 from ocd.ledger.artifacts import Keeper
-from ocd.ledger.claims import Ending
-from ocd.ledger.evidence import to_evidence
 from ocd.ledger.run import Run
-from ocd.ledger.states import State
 from ocd.ledger.windows import Daily
 from ocd.lifecycle import manifest
 from ocd.lifecycle.backup import backup
 from ocd.lifecycle.rotate import Rotation, rotate
 from ocd.lifecycle.rotation_policy import Keep
 from ocd.lifecycle.verify import verify
+from tests.crash import kills
 from tests.crash.kills import STARTED, Deed
 
 KEYS = SigningKeys(("the-key-of-the-kill-drill-0123456789",))
 BACKED_UP = sum(dataset.is_backed_up for dataset in DATASETS)
-#: A killed process is followed at once.
-LEASE_S = 0.3
 FILES = 60
 _FILL = """
     insert into agent_queries (query, result, conversation_id, agent)
@@ -94,23 +87,7 @@ DEEDS: dict[str, Callable[[Engine, Run, FolderStore], Any]] = {
 def carry_out(job: str, engine: Engine, store: FolderStore, label: str) -> None:
     """Do what the run of that window is for, unless it is done."""
     order = enqueue.Order(job, Daily().parse(label), "long", params={}, subject={})
-    with engine.begin() as conn:
-        placed = enqueue.add(conn, order, retry_ended=True)
-    while placed.what is not enqueue.What.DONE:
-        run = claims.claim(engine, placed.run_id, job=job, worker="drill", lease_s=LEASE_S)
-        if run is not None:
-            break
-        time.sleep(0.05)  # until the killed process's lease ends
-    else:
-        return
-    with run.lease():
-        report = DEEDS[job](engine, run, store)
-    with engine.begin() as conn:
-        claims.finish(
-            conn,
-            run,
-            Ending(State.DONE, "done", rows=report.rows, evidence=to_evidence(report)),
-        )
+    kills.carry_out(engine, order, lambda run: DEEDS[job](engine, run, store))
 
 
 class _Killed:
@@ -207,15 +184,14 @@ class _Killed:
 
 @contextmanager
 def _deed(job: str) -> Iterator[Deed]:
-    with scratch_postgres() as url, tempfile.TemporaryDirectory(prefix="ocd-kills-") as name:
-        migrate.upgrade(url)
+    with kills.server() as (url, folder):
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute(_FILL)
             conn.execute(
                 "insert into ocd.run (job, state, finished_at, queue, trigger, window_start, window_end, window_label)"
                 " values ('lifecycle.purge', 'done', now(), 'long', 'manual', '2019-01-01', '2019-01-02', '2019-01-01')"
             )
-        made = _Killed(job, url, Path(name))
+        made = _Killed(job, url, folder)
         yield made
         made.engine.dispose()
 

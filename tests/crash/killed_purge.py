@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,26 +13,19 @@ import click
 import psycopg
 from sqlalchemy import NullPool, create_engine
 
-from ocd.core import migrate
-from ocd.core.cluster import scratch_postgres
 from ocd.core.db import sqlalchemy_url
 from ocd.core.store import FolderStore
 from ocd.datasets.agents import AGENT_QUERIES
-from ocd.ledger import claims, enqueue
+from ocd.ledger import enqueue
 from ocd.ledger.artifacts import Keeper
-from ocd.ledger.claims import Ending
-from ocd.ledger.evidence import to_evidence
 from ocd.ledger.run import Run
-from ocd.ledger.states import State
 from ocd.ledger.windows import Daily
 from ocd.lifecycle import copying
 from ocd.lifecycle.policy import Limits
-from ocd.lifecycle.purge import Terms, purge
-from tests.crash.kills import STARTED
+from ocd.lifecycle.purge import PurgeReport, Terms, purge
+from tests.crash.kills import STARTED, carry_out, server
 
 ROWS = 20_000
-#: A killed process is followed at once.
-LEASE_S = 0.3
 TERMS = Terms(batch_rows=500, limits=Limits(100, ROWS, 9999))
 _FILL = """
     insert into agent_queries (query, result, conversation_id, agent, latency_ms, created_at)
@@ -111,9 +102,8 @@ class KilledPurge:
 @contextmanager
 def deed() -> Iterator[KilledPurge]:
     """A migrated server of its own, and a folder for archives."""
-    with scratch_postgres() as url, tempfile.TemporaryDirectory(prefix="ocd-drill-") as folder:
-        migrate.upgrade(url)
-        yield KilledPurge(url, Path(folder))
+    with server() as (url, folder):
+        yield KilledPurge(url, folder)
 
 
 def main(url: str, folder: str, label: str) -> None:
@@ -123,33 +113,20 @@ def main(url: str, folder: str, label: str) -> None:
     order = enqueue.Order(
         "lifecycle.purge", Daily().parse(label), "long", subject={"dataset": "agent_queries"}
     )
-    with engine.begin() as conn:
-        placed = enqueue.add(conn, order)
-    while (run := _claimed(engine, placed.run_id)) is None:
-        if placed.what is enqueue.What.DONE:
-            break
-        time.sleep(0.05)
-    click.echo(STARTED)
-    if run is None:
-        return
-    with run.lease(), engine.connect() as conn:
-        report = purge(
-            conn,
-            AGENT_QUERIES,
-            run=run,
-            store=store,
-            keeper=Keeper(store, run.id, run.now, timedelta(days=90)),
-            now=run.now,
-            terms=TERMS,
-        )
-    with engine.begin() as conn:
-        claims.finish(
-            conn, run, Ending(State.DONE, "done", rows=report.rows, evidence=to_evidence(report))
-        )
 
+    def body(run: Run) -> PurgeReport:
+        with engine.connect() as conn:
+            return purge(
+                conn,
+                AGENT_QUERIES,
+                run=run,
+                store=store,
+                keeper=Keeper(store, run.id, run.now, timedelta(days=90)),
+                now=run.now,
+                terms=TERMS,
+            )
 
-def _claimed(engine, run_id: int) -> Run | None:
-    return claims.claim(engine, run_id, job="lifecycle.purge", worker="drill", lease_s=LEASE_S)
+    carry_out(engine, order, body, begun=lambda: click.echo(STARTED))
 
 
 if __name__ == "__main__":

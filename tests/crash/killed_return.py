@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,22 +12,18 @@ from typing import Any
 import click
 from sqlalchemy import Engine, NullPool, create_engine, text
 
-from ocd.core import migrate
 from ocd.core.cluster import scratch_postgres
 from ocd.core.db import now_of, sqlalchemy_url
 from ocd.core.store import FolderStore
 from ocd.datasets.agents import AGENT_QUERIES
-from ocd.ledger import claims, enqueue
+from ocd.ledger import enqueue
 from ocd.ledger.artifacts import Keeper
-from ocd.ledger.claims import Ending
-from ocd.ledger.evidence import to_evidence
 from ocd.ledger.run import Run
-from ocd.ledger.states import State
 from ocd.ledger.windows import Daily
 from ocd.lifecycle import copying, deadlines, erase, erasures, portions, restore
 from ocd.lifecycle.restore import Wish
-from tests.crash import killed_proof
-from tests.crash.killed_proof import KEYS, LEASE_S
+from tests.crash import killed_proof, kills
+from tests.crash.killed_proof import KEYS
 from tests.crash.kills import STARTED, Deed
 
 ERASURE_KEY = "the-erasure-key-of-the-kill-drill-0123"
@@ -87,23 +81,7 @@ def carry_out(job: str, engine: Engine, store: FolderStore, request: int) -> Non
     order = enqueue.Order(
         job, Daily().parse("2026-11-23"), "restore", params={}, subject={"request": request}
     )
-    with engine.begin() as conn:
-        placed = enqueue.add(conn, order, retry_ended=True)
-    while placed.what is not enqueue.What.DONE:
-        run = claims.claim(engine, placed.run_id, job=job, worker="drill", lease_s=LEASE_S)
-        if run is not None:
-            break
-        time.sleep(0.05)  # until the killed process's lease ends
-    else:
-        return
-    with run.lease():
-        report = DEEDS[job](engine, run, store, request)
-    with engine.begin() as conn:
-        claims.finish(
-            conn,
-            run,
-            Ending(State.DONE, "done", rows=report.rows, evidence=to_evidence(report)),
-        )
+    kills.carry_out(engine, order, lambda run: DEEDS[job](engine, run, store, request))
 
 
 class _Killed:
@@ -245,9 +223,8 @@ class _Killed:
 
 @contextmanager
 def _deed(job: str) -> Iterator[Deed]:
-    with scratch_postgres() as url, tempfile.TemporaryDirectory(prefix="ocd-kills-") as name:
-        migrate.upgrade(url)
-        made = _Killed(job, url, Path(name))
+    with kills.server() as (url, folder):
+        made = _Killed(job, url, folder)
         yield made
         made.engine.dispose()
 

@@ -10,17 +10,29 @@ import argparse
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import click
+from sqlalchemy import Engine
 
+from ocd.core import migrate
+from ocd.core.cluster import scratch_postgres
 from ocd.core.settings import PROJECT
+from ocd.ledger import claims, enqueue
+from ocd.ledger.claims import Ending
+from ocd.ledger.evidence import Report, to_evidence
+from ocd.ledger.run import Run
+from ocd.ledger.states import State
 
 STARTED = "started"
+#: A killed process is followed at once.
+LEASE_S = 0.3
 #: Rounds before the first kill: the very first is slower than all that follow.
 UNHURT = 2
 
@@ -65,6 +77,39 @@ def drill(
         kills.append(Kill(number, after_s, is_in_time))
         say(kills[-1])
     return kills
+
+
+@contextmanager
+def server() -> Iterator[tuple[str, Path]]:
+    """Yield the URL of a migrated server and a folder, both for one drill."""
+    with scratch_postgres() as url, tempfile.TemporaryDirectory(prefix="ocd-kills-") as folder:
+        migrate.upgrade(url)
+        yield url, Path(folder)
+
+
+def carry_out(
+    engine: Engine,
+    order: enqueue.Order,
+    body: Callable[[Run], Report],
+    *,
+    begun: Callable[[], None] = lambda: None,
+) -> None:
+    """Do what the ordered run is for, as a worker does, unless it is done; `begun` hears that it is claimed."""
+    with engine.begin() as conn:
+        placed = enqueue.add(conn, order, retry_ended=True)
+    run = None
+    while placed.what is not enqueue.What.DONE and run is None:
+        run = claims.claim(engine, placed.run_id, job=order.job, worker="drill", lease_s=LEASE_S)
+        if run is None:
+            time.sleep(0.05)  # until the killed process's lease ends
+    begun()
+    if run is None:
+        return
+    with run.lease():
+        report = body(run)
+    ending = Ending(State.DONE, "done", rows=report.rows, evidence=to_evidence(report))
+    with engine.begin() as conn:
+        claims.finish(conn, run, ending)
 
 
 def _start(command: list[str]) -> subprocess.Popen[str]:
