@@ -38,17 +38,32 @@ def stop_workers(home, number) -> int:
 
 
 def wait_for_chunk(url, deadline_s=60) -> int:
-    """Return the ids of the first purge chunks as soon as one is committed."""
+    """Return how many batches a purge of agent_queries committed, as soon as it is one."""
     deadline = time.monotonic() + deadline_s
     with psycopg.connect(url, autocommit=True) as conn:
         while time.monotonic() < deadline:
             found = conn.execute(
                 "select count(*) from ocd.purge_chunk c join ocd.run r on r.id = c.run_id where r.state = 'running'"
+                " and c.dataset = 'agent_queries'"
             ).fetchone()
             if found and found[0]:
                 return found[0]
             time.sleep(0.002)
     raise AssertionError("no purge chunk was committed in time")
+
+
+def lock_later_batches(url) -> psycopg.Connection:
+    """Lock a row of each batch behind the first ones: whoever deletes them waits, so a signal comes in time."""
+    locker = psycopg.connect(url)
+    locker.execute("set row_security = off")
+    locker.execute("""
+        select from agent_queries where id in (
+          select id from (select id, row_number() over (order by id) as place from agent_queries
+                          where created_at < now() - interval '31 days' and latency_ms <= 200) expired
+          where place > 6000 and place % 200 = 0)
+        for update
+    """)
+    return locker
 
 
 def ids_of(url, table):
@@ -92,9 +107,11 @@ def test_a_purge_stopped_half_way_ends_done_with_every_row_archived_once(
             table: ids_of(url, table)
             for table in ("agent_approvals", "agent_feedback", "agent_queries")
         }
-        wait_for_chunk(url)
-        assert stop_workers(shell.home, number) > 0
-        killed_at = time.monotonic()
+        with lock_later_batches(postgres.url("owner")):
+            wait_for_chunk(url)
+            assert stop_workers(shell.home, number) > 0
+            killed_at = time.monotonic()
+            time.sleep(1)  # the signal arrives while there is still something to wait for
         output, _ = night.communicate(timeout=90)
         took_s = time.monotonic() - killed_at
     finally:
