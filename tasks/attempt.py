@@ -137,7 +137,7 @@ def _attempt(job: Job[Any, Any], run: Run) -> tuple[Ending | None, Any, list[int
             extra={"window": run.window.label, "attempt": run.attempt, "fence": run.fence},
         )
         with run.lease():
-            result = _call(job, run)
+            result = run.settled or _call(job, run)
         ending = _ending(run, result)
         _log_ending(ending)
         ended = _end(run, ending, lines)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ocd.core.errors import LeaseLost, RunCancelled, RunDrained
 from ocd.core.sqlfiles import statement
+from ocd.ledger.evidence import Report, Settled, to_evidence
 from ocd.ledger.windows import Window
 
 _ADVANCE = statement(__file__, "advance_run.sql")
@@ -28,12 +29,17 @@ LEASE_LOOK_S = 0.1
 
 @dataclass
 class Batch:
-    """What one batch wants the ledger to remember when it commits."""
+    """What one batch wants the ledger to remember when it commits.
+
+    `report` is for the last batch of a deed that cannot be asked for twice: its outcome commits with it,
+    and an attempt that follows a crash ends with that instead of beginning anew.
+    """
 
     done: int | None = None
     total: int | None = None
     note: str | None = None
     checkpoint: dict[str, Any] | None = None
+    report: Report | None = None
 
     def progress(self, done: int, total: int | None = None, note: str | None = None) -> None:
         """Set the progress shown with this batch: units done, of how many, in words."""
@@ -67,6 +73,12 @@ class Run:
     _renewed_at: float = field(default_factory=time.monotonic)
     _shown_at: float = 0.0
 
+    @property
+    def settled(self) -> Settled | None:
+        """What an earlier attempt came to, where it committed all of its work and did not live to say so."""
+        kept = (self.checkpoint or {}).get("settled")
+        return None if kept is None else Settled(kept["rows"], kept["evidence"])
+
     @contextmanager
     def batch(self, conn: Connection) -> Iterator[Batch]:
         """Run the body in one transaction of `conn` that commits only while the lease is ours.
@@ -80,7 +92,8 @@ class Run:
             yield batch
             self._advance(conn, batch)
         self._show(batch)
-        self.check()
+        if batch.report is None:  # else there is nothing left to stop
+            self.check()
 
     def progress(self, done: int, total: int | None = None, note: str | None = None) -> None:
         """Show progress of long work outside batches, throttled; commits on its own connection.
@@ -104,7 +117,6 @@ class Run:
             )
 
     def _advance(self, conn: Connection, batch: Batch) -> None:
-        checkpoint = None if batch.checkpoint is None else json.dumps(batch.checkpoint)
         row = conn.execute(
             _ADVANCE,
             {
@@ -114,7 +126,7 @@ class Run:
                 "done": batch.done,
                 "total": batch.total,
                 "note": batch.note,
-                "checkpoint": checkpoint,
+                "checkpoint": _kept(batch),
             },
         ).first()
         if row is None:
@@ -152,6 +164,13 @@ class Run:
         # Lost: the next batch finds out by itself. The database away: the lease may live when it is back.
         with suppress(LeaseLost, SQLAlchemyError), self.engine.begin() as conn:
             self._advance(conn, Batch())
+
+
+def _kept(batch: Batch) -> str | None:
+    if batch.report is not None:
+        settled = {"rows": batch.report.rows, "evidence": to_evidence(batch.report)}
+        return json.dumps({"settled": settled})
+    return None if batch.checkpoint is None else json.dumps(batch.checkpoint)
 
 
 class _Keeper:

@@ -309,7 +309,7 @@ def _finish(
         )
     gone_by = deadlines.backups_gone_by(request.clock, now=now) if found.backups else None
     report = _report(request, subjects, found, gone_by, is_dry=False)
-    with run.batch(conn):
+    with run.batch(conn) as batch:
         rewriting.shorten(conn, found.backups, by=gone_by or now)
         _forget_in_holds(conn, subjects)
         receipt = _receipt(conn, request, subjects, found, key, report)
@@ -325,8 +325,10 @@ def _finish(
             {"id": request.number, "gone_by": gone_by, "run_id": run.id},
         )
         erasures.close_incidents(conn, request.number)
+        report = replace(report, receipt=name)
+        batch.report = report
     log.info("erased", extra={"request": request.number, "rows": report.rows})
-    return replace(report, receipt=name)
+    return report
 
 
 def _forget_in_holds(conn: Connection, subjects: tuple[Subject, ...]) -> None:

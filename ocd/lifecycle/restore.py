@@ -174,11 +174,13 @@ def restore(
         chosen, left_out = _without_ledger(chosen, wanted)
         place = Place(conn, lambda: run.batch(conn), run.is_dry)
         returned = returning.bring_all_back(place, chosen, choice, _shown(run))
-    with run.batch(conn):
-        finish(conn, number)
     took_s = round(time.monotonic() - started, 3)
-    log.info("restored", extra={"request": number, "rows": sum(one.inserted for one in returned)})
-    return RestoreReport(wanted.name, wanted.target, run.is_dry, took_s, returned, left_out)
+    report = RestoreReport(wanted.name, wanted.target, run.is_dry, took_s, returned, left_out)
+    with run.batch(conn) as batch:
+        finish(conn, number)
+        batch.report = report
+    log.info("restored", extra={"request": number, "rows": report.rows})
+    return report
 
 
 @contextmanager
@@ -303,18 +305,19 @@ def unpurge(
     found = Returned(dataset.name)
     for one in returning.bring_all_back(place, chosen, choice, _shown(run)):
         found += one
-    with run.batch(conn):
+    with run.batch(conn) as batch:
         finish(conn, number)
-        hold = _narrowed(conn, run, wanted, hold, found) if hold else None
-    log.info("unpurged", extra={"request": number, "rows": found.inserted})
-    return RestoreReport(
-        f"purge run {wanted.name}",
-        LIVE,
-        run.is_dry,
-        round(time.monotonic() - started, 3),
-        (found,),
-        hold=hold,
-    )
+        report = RestoreReport(
+            f"purge run {wanted.name}",
+            LIVE,
+            run.is_dry,
+            round(time.monotonic() - started, 3),
+            (found,),
+            hold=_narrowed(conn, run, wanted, hold, found) if hold else None,
+        )
+        batch.report = report
+    log.info("unpurged", extra={"request": number, "rows": report.rows})
+    return report
 
 
 def _hold(conn: Connection, run: Run, wanted: Wish, dataset: Dataset) -> int:

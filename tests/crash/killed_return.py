@@ -1,7 +1,12 @@
-"""A restore, an unpurge, an erasure to be killed: `python -m tests.crash.killed_return JOB URL FOLDER REQUEST`."""
+"""A restore, an unpurge, an erasure to be killed: `python -m tests.crash.killed_return JOB URL FOLDER REQUEST`.
+
+With UNTOLD as a fifth argument the process kills itself when all is done, but for saying so.
+"""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +32,7 @@ from tests.crash.killed_proof import KEYS
 from tests.crash.kills import STARTED, Deed
 
 ERASURE_KEY = "the-erasure-key-of-the-kill-drill-0123"
+UNTOLD = "untold"
 ROWS, CHUNK = 8_000, 1_000
 _FILL = """
     insert into agent_queries (query, result, conversation_id, agent)
@@ -76,12 +82,19 @@ DEEDS = {
 }
 
 
-def carry_out(job: str, engine: Engine, store: FolderStore, request: int) -> None:
+def carry_out(job: str, engine: Engine, store: FolderStore, request: int, how: str = "") -> None:
     """Do what the run of that request is for, unless it is done."""
+
+    def body(run: Run) -> Any:
+        report = DEEDS[job](engine, run, store, request)
+        if how == UNTOLD:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return report
+
     order = enqueue.Order(
         job, Daily().parse("2026-11-23"), "restore", params={}, subject={"request": request}
     )
-    kills.carry_out(engine, order, lambda run: DEEDS[job](engine, run, store, request))
+    kills.carry_out(engine, order, body)
 
 
 class _Killed:
@@ -246,12 +259,12 @@ def erase_deed() -> Any:
 
 def main(arguments: list[str]) -> None:
     """Carry one out, in a process that may be killed."""
-    job, url, folder, request = arguments
+    job, url, folder, request, *how = arguments
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
     with engine.connect():
         click.echo(STARTED)
     sys.stdout.flush()
-    carry_out(job, engine, FolderStore(Path(folder)), int(request))
+    carry_out(job, engine, FolderStore(Path(folder)), int(request), *how)
 
 
 if __name__ == "__main__":

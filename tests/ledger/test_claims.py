@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
 import pytest
 from sqlalchemy import text
 
-from ocd.core.errors import LeaseLost, RunCancelled
+from ocd.core.errors import LeaseLost, RunCancelled, RunDrained
 from ocd.ledger import claims, enqueue, reconcile
 from ocd.ledger.claims import Ending
 from ocd.ledger.enqueue import Order, What
+from ocd.ledger.evidence import Settled, to_evidence
 from ocd.ledger.states import State
 from ocd.ledger.windows import Daily
 
 NIGHT = Daily().parse("2026-11-23")
 ORDER = Order("lifecycle.backup", NIGHT, "long")
 DONE = Ending(State.DONE, "done", rows=3, evidence={"type": "T", "version": 1})
+
+
+@dataclass(frozen=True)
+class Counted:
+    version: ClassVar[int] = 1
+    rows: int
+
+    @property
+    def summary(self):
+        return f"{self.rows} counted"
 
 
 def place(db, order=ORDER, **options):
@@ -185,3 +199,27 @@ def test_a_drained_attempt_does_not_count(db):
     end(db, take(db, run_id), Ending(State.QUEUED, "drained"))
 
     assert take(db, run_id).attempt == 1
+
+
+def test_a_report_commits_with_the_last_batch_and_outlives_the_attempt(conn, db, start_run):
+    report = Counted(7)
+    run = start_run(lease_s=0.01)
+
+    with run.batch(conn) as batch:
+        batch.report = report
+    heir = take(db, run.id)
+
+    assert (run.settled, heir.settled) == (None, Settled(7, to_evidence(report)))
+    assert to_evidence(heir.settled) == to_evidence(report)
+    assert heir.settled.summary == "7 counted"
+
+
+def test_the_last_batch_is_not_stopped_by_a_drain(conn, start_run):
+    run = replace(start_run(), is_draining=lambda: True)
+
+    with pytest.raises(RunDrained), run.batch(conn):
+        pass
+    with run.batch(conn) as batch:
+        batch.report = Counted(1)
+
+    assert conn.execute(text("select checkpoint from ocd.run")).scalar_one()["settled"]["rows"] == 1

@@ -70,10 +70,11 @@ def test_a_blocked_night_is_completed_from_what_failed(shell):
     partial = shell.json("flow", "show", "night")
     shell.environment = {}
 
-    backup, purge = runs["lifecycle.backup"], runs["lifecycle.purge agent_queries"]
+    backup, check = runs["lifecycle.backup"], runs["quality.check all"]  # both keep what they made
+    purge = runs["lifecycle.purge agent_queries"]
     assert (backup["state"], backup["error_class"]) == ("failed", "StoreUnavailable")
     assert runs["lifecycle.verify"]["blocked_by"] == [backup["id"]]
-    assert (purge["state"], purge["blocked_by"]) == ("waiting", [backup["id"]])
+    assert (purge["state"], purge["blocked_by"]) == ("waiting", [backup["id"], check["id"]])
     assert partial["state"] == "partial"
     assert f"ocd rerun {backup['id']}" in shell("show", str(purge["id"])).stdout
 

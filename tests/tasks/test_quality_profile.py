@@ -102,11 +102,12 @@ def test_what_each_day_brought_is_counted_and_shown(desk):
 
 
 def test_tables_are_held_against_each_other_and_the_past_is_shown(desk):
-    assert "nothing is kept" in desk("quality", "consistency", "history").stdout
+    history = ("quality", "consistency", "history")
+    assert "nothing is kept" in desk(*history, "--check", "lines.order").stdout
     (run,) = desk.json("run", "quality.consistency")
 
-    found = {one["check_name"]: one for one in desk.json("quality", "consistency", "history")}
-    page = desk("quality", "consistency", "history", "--check", "lines.order").stdout
+    found = {one["check_name"]: one for one in desk.json(*history)}
+    page = desk(*history, "--check", "lines.order").stdout
 
     assert run["state"] == "done"
     assert found["lines.order"]["checked"] > 0
