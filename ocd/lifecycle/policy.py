@@ -21,7 +21,8 @@ FLAG_AFTER = timedelta(days=90)
 SHARE_FROM_ROWS = 100
 #: A batch holds its row locks about this long.
 BATCH_S = 0.04
-MIN_ROWS, MAX_ROWS = 2_000, 50_000
+#: Rows that a batch looks at: so few at most that it is still short where all of them go after none did.
+MIN_ROWS, MAX_ROWS = 2_000, 20_000
 NOTHING: Mapping[str, timedelta] = MappingProxyType({})
 
 

@@ -249,38 +249,39 @@ class _Attempt:
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.terms.budget)
+        self.size, self._ahead = self.terms.batch_rows, self.counted.keys
         self.columns = live_columns(self.conn, self.dataset)
         self.earlier = self.done = sum(one["rows"] for one in self.before)
         self.last = self.before[-1]["number"] if self.before else 0
 
     def carry_out(self) -> None:
         """Delete batch by batch, then what was locked the first time; stops where the time is up."""
-        size = self.terms.batch_rows
-        keys: Keys | None = rows.BEFORE_ALL
-        while keys is not None and not self.pace.is_over:
-            started = time.monotonic()
-            keys = self._next(keys, size)
-            took_s = time.monotonic() - started
-            size = policy.next_size(size, took_s)
+        while not self.pace.is_over and (keys := self._walk()):
+            took_s = self._first_try(keys)
+            self.size = policy.next_size(self.size, took_s)
             self.pace.rest(self.conn, self.run, took_s)
         while self._deferred and not self.pace.is_over:
             self._again(self._deferred.pop(0))
-        self.is_finished = keys is None and not self._deferred
+        self.is_finished = self._ahead is None and not self._deferred
 
-    def _next(self, before: Keys, size: int) -> Keys | None:
-        """Take the next batch; one with a row that somebody locks is put off. None at the end."""
-        keys = None
+    def _walk(self) -> Keys | None:
+        """Return the next batch's keys, and note what lies ahead of it."""
+        if self._ahead is None:
+            return None
+        keys = rows.next_keys(self.conn, self.dataset, self.plan, self._ahead, self.size)
+        self._ahead = None if keys is None else replace(self._ahead, first=keys.last + 1)
+        return keys
+
+    def _first_try(self, keys: Keys) -> float:
+        """Take a batch, and return how long that took; one with a row that somebody locks is put off."""
+        started = time.monotonic()
         try:
             with self.run.batch(self.conn) as batch:
                 self._enter()
-                keys = rows.next_keys(self.conn, self.dataset, self.plan, before.last, size)
-                if keys is not None:
-                    self._take(batch, keys, skips_locked=False)
+                self._take(batch, keys, skips_locked=False)
         except psycopg.errors.LockNotAvailable:
-            if keys is None:
-                raise  # the whole table is locked
             self._deferred.append(keys)
-        return keys
+        return time.monotonic() - started
 
     def _again(self, keys: Keys) -> None:
         """Take the rows of a batch that was put off which nobody locks now; count the others."""

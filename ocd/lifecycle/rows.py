@@ -27,12 +27,9 @@ class Keys:
     last: int
 
 
-BEFORE_ALL = Keys(-(2**63), -(2**63))
-
-
 @dataclass(frozen=True)
 class Counted:
-    """Rows of a plan at one moment: those that would go, per rule; those held; those flagged."""
+    """Rows of a plan at one moment: those that would go, per rule, and between which keys; held and flagged ones."""
 
     table_rows: int
     rows_by_rule: dict[str, int]
@@ -40,6 +37,7 @@ class Counted:
     flagged: dict[str, int]
     oldest: datetime | None
     newest: datetime | None
+    keys: Keys | None
 
     @property
     def rows(self) -> int:
@@ -50,12 +48,14 @@ class Counted:
 def be_careful(conn: Connection) -> None:
     """Set this transaction up to see every row or fail, and to wait for nobody for long.
 
-    A login under row security would see its own rows only, silently; here that is an error.
+    A login under row security would see its own rows only, silently; here that is an error. Without bitmap scans,
+    for the server likes to join a batch's keys with all that an index of instants has before the cutoff: every
+    batch would cost as much as the whole purge.
     """
     conn.execute(
         text("""
             select set_config('row_security', 'off', true), set_config('lock_timeout', :wait, true),
-                   set_config('statement_timeout', '60s', true), set_config('jit', 'off', true)
+                   set_config('statement_timeout', '60s', true), set_config('jit', 'off', true), set_config('enable_bitmapscan', 'off', true)
         """),
         {"wait": LOCK_WAIT},
     )
@@ -81,9 +81,11 @@ def count(conn: Connection, dataset: Dataset, plan: PurgePlan) -> Counted:
     is_held = bool(holds.holds(conn, dataset=dataset.name))
     query = sql.SQL("""
         select rule, count(*), count(*) filter (where held), min(since) filter (where not held),
-               max(since) filter (where not held)
-        from (select {rule} as rule, {since} as since, {held} as held from {table}) found group by rule
+               max(since) filter (where not held),
+               min(key) filter (where not held), max(key) filter (where not held)
+        from (select {key} as key, {rule} as rule, {since} as since, {held} as held from {table}) found group by rule
     """).format(
+        key=sql.Identifier(dataset.key),
         rule=_case(plan, lambda one: sql.Literal(one.rule)),
         since=_case(plan, lambda one: sql.Identifier(one.since)),
         held=sql.SQL("not {}").format(holds.free(dataset)) if is_held else sql.SQL("false"),
@@ -93,7 +95,9 @@ def count(conn: Connection, dataset: Dataset, plan: PurgePlan) -> Counted:
     conn.execute(text("set local statement_timeout = 0"))
     found = {row[0]: row[1:] for row in copying.cursor_of(conn).execute(query)}
     conn.rollback()
-    going = {one.rule: found.get(one.rule, (0, 0, None, None)) for one in plan.expiries}
+    going = {one.rule: found.get(one.rule, (0, 0, *[None] * 4)) for one in plan.expiries}
+    first = min((row[4] for row in going.values() if row[4] is not None), default=None)
+    last = max((row[5] for row in going.values() if row[5] is not None), default=None)
     return Counted(
         sum(row[0] for row in found.values()),
         {rule: row[0] - row[1] for rule, row in going.items()},
@@ -101,6 +105,7 @@ def count(conn: Connection, dataset: Dataset, plan: PurgePlan) -> Counted:
         {one.rule: found[one.rule][0] for one in plan.endless if one.rule in found},
         min((row[2] for row in going.values() if row[2]), default=None),
         max((row[3] for row in going.values() if row[3]), default=None),
+        None if first is None else Keys(first, last),
     )
 
 
@@ -136,21 +141,33 @@ def sample_keys(conn: Connection, dataset: Dataset, plan: PurgePlan) -> list[int
 
 
 def next_keys(
-    conn: Connection, dataset: Dataset, plan: PurgePlan, after: int, size: int
+    conn: Connection, dataset: Dataset, plan: PurgePlan, within: Keys, size: int
 ) -> Keys | None:
-    """Return the keys of the next batch, walking along the key; None at the end."""
+    """Return the keys of the next batch, in a transaction of its own; None where no row within goes.
+
+    It begins at the first row that goes and ends so many rows of the table later, whether they go or not: walking
+    costs next to nothing then, and a batch never looks at more rows than that.
+    """
+    conn.rollback()
+    be_careful(conn)
+    # A long stretch of rows that stay is read once; nothing is locked meanwhile.
+    conn.execute(text("set local statement_timeout = 0"))
     query = sql.SQL("""
-        select min(k), max(k) from (select {key} as k from {table} where {key} > {after} and {due}
-                                    order by {key} limit {size}) batch
+        select k, (select max(k) from (select {key} as k from {table} where {key} >= first.k and {key} <= {last}
+                                       order by {key} limit {size}) walked)
+        from (select {key} as k from {table} where {key} between {first} and {last} and {due}
+              order by {key} limit 1) first
     """).format(
         key=sql.Identifier(dataset.key),
         table=copying.table_of(dataset),
-        after=sql.Literal(after),
+        first=sql.Literal(within.first),
+        last=sql.Literal(within.last),
         due=due(dataset, plan),
         size=sql.Literal(size),
     )
     row = copying.cursor_of(conn).execute(query).fetchone()
-    return Keys(int(row[0]), int(row[1])) if row and row[0] is not None else None
+    conn.rollback()
+    return Keys(int(row[0]), int(row[1])) if row else None
 
 
 def count_in(conn: Connection, dataset: Dataset, plan: PurgePlan, keys: Keys) -> int:
