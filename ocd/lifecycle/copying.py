@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
@@ -18,11 +20,13 @@ from psycopg.waiting import Wait
 from sqlalchemy import Connection
 
 from ocd.core.errors import ConfigError, ContractBroken
-from ocd.core.store import Store, Stored
+from ocd.core.store import Store, Stored, Writer
 from ocd.datasets.facts import Dataset
 
 #: Rows are handed on in blocks of about this size; single rows cost three times as much.
 BLOCK = 256 * 1024
+#: Blocks that were read and are not written yet, at most.
+BLOCKS_AHEAD = 4
 BACKUP_LEVEL = 3
 ARCHIVE_LEVEL = 1
 
@@ -69,22 +73,61 @@ def copy_out(
 ) -> Copied:
     """Run `COPY (query) TO STDOUT` into a zstd object of the store; forgets it when anything fails."""
     writer = store.create(name)
-    compressor = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
-    raw = hashlib.sha256()
+    packing = _Packing(writer, level)
     rows = size = 0
     try:
-        with cursor.copy(sql.SQL("copy ({}) to stdout").format(query)) as copy:
+        with packing, cursor.copy(sql.SQL("copy ({}) to stdout").format(query)) as copy:
             for block, lines in _blocks(copy):
-                raw.update(block)
+                packing.add(block)
                 rows += lines
                 size += len(block)
-                writer.write(compressor.compress(block))
                 progress(rows)
-        writer.write(compressor.flush())
+        packing.finish()
     except BaseException:
         writer.abort()
         raise
-    return Copied(rows, size, raw.hexdigest(), writer.commit())
+    return Copied(rows, size, packing.raw_sha256, writer.commit())
+
+
+class _Packing:
+    """Hashes, compresses and writes blocks in a thread, so that the next rows are read meanwhile.
+
+    Leaving it as a context waits for what was added. What the thread raises, `add` and `finish` raise.
+    """
+
+    def __init__(self, writer: Writer, level: int) -> None:
+        self._writer = writer
+        self._raw = hashlib.sha256()
+        self._frame = zstandard.ZstdCompressor(level=level, write_checksum=True).compressobj()
+        self._thread = ThreadPoolExecutor(1, "packing")
+        self._added: deque[Future[None]] = deque()
+
+    def __enter__(self) -> None:
+        self._thread.__enter__()
+
+    def __exit__(self, *how: object) -> None:
+        self._thread.__exit__(*how)
+
+    def add(self, block: bytearray) -> None:
+        """Take a block; waits where too many are not written yet."""
+        self._added.append(self._thread.submit(self._pack, block))
+        if len(self._added) > BLOCKS_AHEAD:
+            self._added.popleft().result()
+
+    def _pack(self, block: bytearray) -> None:
+        self._raw.update(block)
+        self._writer.write(self._frame.compress(block))
+
+    def finish(self) -> None:
+        """Write the end of the frame, behind all blocks."""
+        for one in self._added:
+            one.result()
+        self._writer.write(self._frame.flush())
+
+    @property
+    def raw_sha256(self) -> str:
+        """Hash of all blocks, as hex."""
+        return self._raw.hexdigest()
 
 
 def _blocks(copy: psycopg.Copy) -> Iterator[tuple[bytearray, int]]:
