@@ -58,8 +58,8 @@ def measure(
         for name in names
     )
     query = sql.SQL(
-        "select count(*), coalesce(sum(hash_record_extended(r, 0)::numeric), 0),"
-        " coalesce(sum(hash_record_extended(r, 42)::numeric), 0), min(e)::text, max(e)::text"
+        "select count(*), coalesce(sum(hash_record_extended(r, 0)), 0),"
+        " coalesce(sum(hash_record_extended(r, 42)), 0), min(e)::text, max(e)::text"
         " from (select row({}) as r, {} as e from {}) t"
     ).format(shown, sql.Identifier(dataset.event_time), copying.table_of(dataset))
     row = cursor.execute(query).fetchone()

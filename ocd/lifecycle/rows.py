@@ -96,8 +96,7 @@ def count(conn: Connection, dataset: Dataset, plan: PurgePlan) -> Counted:
     found = {row[0]: row[1:] for row in copying.cursor_of(conn).execute(query)}
     conn.rollback()
     going = {one.rule: found.get(one.rule, (0, 0, *[None] * 4)) for one in plan.expiries}
-    first = min((row[4] for row in going.values() if row[4] is not None), default=None)
-    last = max((row[5] for row in going.values() if row[5] is not None), default=None)
+    ranges = [Keys(row[4], row[5]) for row in going.values() if row[4] is not None]
     return Counted(
         sum(row[0] for row in found.values()),
         {rule: row[0] - row[1] for rule, row in going.items()},
@@ -105,7 +104,7 @@ def count(conn: Connection, dataset: Dataset, plan: PurgePlan) -> Counted:
         {one.rule: found[one.rule][0] for one in plan.endless if one.rule in found},
         min((row[2] for row in going.values() if row[2]), default=None),
         max((row[3] for row in going.values() if row[3]), default=None),
-        None if first is None else Keys(first, last),
+        Keys(min(one.first for one in ranges), max(one.last for one in ranges)) if ranges else None,
     )
 
 
