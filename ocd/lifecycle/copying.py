@@ -103,10 +103,10 @@ class _Packing:
         self._added: deque[Future[None]] = deque()
 
     def __enter__(self) -> None:
-        self._thread.__enter__()
+        """Begin; the thread starts with the first block."""
 
-    def __exit__(self, *how: object) -> None:
-        self._thread.__exit__(*how)
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown()
 
     def add(self, block: bytearray) -> None:
         """Take a block; waits where too many are not written yet."""
