@@ -1,8 +1,9 @@
 """What a check costs: against the hand-written scan, a query per rule, Great Expectations and Soda.
 
 python -m benchmarks.quality [--json] [--rows N] [--without-peers]. Makes a server of its own with a
-million rows, and for each peer an environment in a folder of its own from its lock file. Soda counts only,
-we fetch keys of failing rows as well. A peer that cannot be installed is named, and its figures are left
+million rows, and for each peer an environment in a folder of its own from its lock file. Peers answer twelve
+rules, uniqueness among them; what one scan costs is told of the other eleven. Soda counts only, we fetch keys
+of failing rows as well. A peer that cannot be installed is named, and its figures are left
 out. All figures are ratios of one run on one machine. Exit code 1 where a gate is missed.
 """
 
@@ -104,15 +105,18 @@ def ours(conn: Connection, view: View) -> None:
 
 
 def counts_only(conn: Connection, view: View) -> None:
-    """Check all twelve rules without any second look."""
+    """Check the eleven rules that one scan answers, without any second look."""
     conn.execute(scan.statement_of(THING, IN_SCAN, view), {"now": view.now}).one()
-    conn.execute(apart.unique_of(UNIQUE)).one()
+
+
+def keys_as_well(conn: Connection, view: View) -> None:
+    """Check them with keys of failing rows."""
+    scan.scan(conn, THING, IN_SCAN, view)
 
 
 def by_hand(conn: Connection) -> None:
-    """Run the hand-written scan, and the same uniqueness query."""
+    """Run the hand-written scan."""
     conn.exec_driver_sql(BY_HAND.replace("%", "%%")).one()
-    conn.execute(apart.unique_of(UNIQUE)).one()
 
 
 def one_by_one(conn: Connection, view: View) -> None:
@@ -127,7 +131,6 @@ def one_by_one(conn: Connection, view: View) -> None:
                 joined = conditions.with_parent(rule, rows, rows, is_unique=True)
             query = select(func.count()).select_from(joined).where(conditions.failing(rule, rows))
         conn.execute(query, {"now": view.now}).one()
-    conn.execute(apart.unique_of(UNIQUE)).one()
 
 
 def import_s(python: Path | str, module: str) -> float:
@@ -203,6 +206,7 @@ def _round(conn: Connection, rows: int, peers: Mapping[Peer, Path], url: str) ->
     new = View(view.now, KEYS, above=rows - rows // 10)
     seconds = {
         "ours_s": took(lambda: ours(conn, view)),
+        "keys_as_well_s": took(lambda: keys_as_well(conn, view)),
         "counts_only_s": took(lambda: counts_only(conn, view)),
         "by_hand_s": took(lambda: by_hand(conn)),
         "one_by_one_s": took(lambda: one_by_one(conn, view)),
@@ -219,7 +223,8 @@ def _figures(seconds: dict[str, float]) -> Sequence[Figure]:
     found = [
         Figure("against the hand-written scan", counts / seconds["by_hand_s"], "<= 1.25", "1.0"),
         Figure("faster than a query per rule", seconds["one_by_one_s"] / counts, ">= 1.8", "2.1"),
-        Figure("keys of failing rows", ours_s / counts, "<= 1.15", "1.04"),
+        Figure("keys of failing rows", seconds["keys_as_well_s"] / counts, "<= 1.15", "1.04"),
+        # What looks at new rows only leaves uniqueness to the weekly look at all.
         Figure(
             "a tenth of the rows is new",
             seconds["new_rows_s"] / ours_s,

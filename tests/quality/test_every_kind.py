@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
-from sqlalchemy import event
+from sqlalchemy import event, text
 
+from ocd.quality import apart
 from ocd.quality.apart import Reader, ask
 from ocd.quality.look import look
-from ocd.quality.policy import Mode, Status
+from ocd.quality.policy import Mode, Proofs, Status
 from ocd.quality.rule import Dimension, Kind, Tolerance
 from ocd.quality.scan import View
 from tests.factories.clock import NOW
@@ -214,6 +215,27 @@ def test_unique_finds_the_rows_that_repeat_an_earlier_one(things, ask_rules, pai
 
     assert found.failed == len(whole) - len(last)
     assert found.keys == tuple(repeated[:20])
+
+
+@pytest.mark.parametrize(
+    ("kind", "suspects"),
+    [("text", 10_000), ("text", 1), ("bit varying", 10_000)],
+    ids=["by their hashes", "too many repeated hashes", "a type without a hash"],
+)
+def test_unique_finds_the_same_whichever_way_it_goes(
+    play, things, conn, monkeypatch, kind, suspects
+):
+    monkeypatch.setattr(apart, "SUSPECTS", suspects)
+    play(f"alter table play.thing add column mark {kind}")
+    keys = [insert(things, {"mark": one}) for one in ("1", "0", "1", "10", "0", "1", None, None)]
+    source = replace(THING, columns=THING.columns | {"mark": (kind, True)})
+    rule = replace(rule_of(Kind.UNIQUE, "r", "mark"), source=source)
+
+    outcome, statements = ask(conn, rule, View(NOW, Proofs()), None, rows=8)
+    settings = conn.execute(text("select current_setting('enable_hashagg')")).scalar()
+
+    assert (outcome.failed, outcome.keys, statements) == (3, (keys[4], keys[5]), 2)
+    assert settings == "on"
 
 
 @settings(
