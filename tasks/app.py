@@ -57,6 +57,7 @@ def _configuration() -> dict[str, Any]:
         "worker_send_task_events": True,
         "result_extended": True,
         "worker_prefetch_multiplier": 1,  # a short job never waits behind a long one in the same child
+        "worker_pool": "tasks.pool:TaskPool",
         "worker_max_tasks_per_child": 100,
         "worker_max_memory_per_child": 600_000,  # KiB
         "worker_hijack_root_logger": False,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+from celery.concurrency import asynpool, get_implementation
 from kombu import Connection
+from kombu.asynchronous import Hub
 
 from tasks import broker
+from tasks.app import app
+from tasks.pool import Pool, TaskPool
 from tests.crash.drill import WITHIN_S, drill
 
 
@@ -47,3 +53,17 @@ def test_a12_an_acknowledgement_on_a_closed_connection_fails_as_a_lost_one(stack
 
         with pytest.raises(expected):
             message.ack()
+
+
+def test_a12_a_child_whose_end_was_heard_is_not_listened_to_again():
+    """Celery tries to, when it is connected again before the child was replaced, and dies of it."""
+    ended, hub = SimpleNamespace(_sentinel_poll=None), Hub()
+    pool = Pool.__new__(Pool)
+
+    with pytest.raises(ValueError, match="file descriptor is None"):
+        asynpool.AsynPool._track_child_process(pool, ended, hub)
+    pool._track_child_process(ended, hub)
+
+    assert hub.readers == {}
+    assert get_implementation(app.conf.worker_pool) is TaskPool
+    hub.close()
