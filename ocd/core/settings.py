@@ -222,55 +222,70 @@ class Settings:
 
     def faults(self) -> list[str]:
         """Return what is wrong between settings, in words; empty when all is well."""
+        wrong = self._wrong_servers() | self._wrong_words() | self._wrong_numbers()
+        return [text for text, is_wrong in wrong.items() if is_wrong]
+
+    def _wrong_servers(self) -> dict[str, bool]:
         both = "set both, or none for the embedded servers"
-        redis_schemes = ("redis://", "rediss://", "redis+socket://")
-        pg_schemes = ("postgresql://", "postgres://")
-        wrong = {
-            f"OCD_DATABASE_URL is set but OCD_REDIS_URL is not; {both}": bool(
-                self.database_url and not self.redis_url
+        redis = "redis://, rediss:// or redis+socket://"
+        postgres = "postgresql://user:password@host/database"
+        addresses = {
+            "OCD_REDIS_URL": (self.redis_url, ("redis://", "rediss://", "redis+socket://"), redis),
+            **{
+                name: (url, ("postgresql://", "postgres://"), postgres)
+                for name, url in {
+                    "OCD_DATABASE_URL": self.database_url,
+                    "OCD_OWNER_DATABASE_URL": self.owner_database_url,
+                    "OCD_READER_DATABASE_URL": self.reader_database_url,
+                    "OCD_SCRATCH_DATABASE_URL": self.scratch_database_url,
+                }.items()
+            },
+        }
+        alone = {
+            f"OCD_DATABASE_URL is set but OCD_REDIS_URL is not; {both}": (
+                self.database_url,
+                self.redis_url,
             ),
-            f"OCD_REDIS_URL is set but OCD_DATABASE_URL is not; {both}": bool(
-                self.redis_url and not self.database_url
+            f"OCD_REDIS_URL is set but OCD_DATABASE_URL is not; {both}": (
+                self.redis_url,
+                self.database_url,
             ),
-            f"OCD_OWNER_DATABASE_URL is set but OCD_DATABASE_URL is not; {both}": bool(
-                self.owner_database_url and not self.database_url
+            f"OCD_OWNER_DATABASE_URL is set but OCD_DATABASE_URL is not; {both}": (
+                self.owner_database_url,
+                self.database_url,
             ),
-            "OCD_REDIS_URL: expected redis://, rediss:// or redis+socket://": not _starts(
-                self.redis_url, redis_schemes
+            "OCD_READER_DATABASE_URL is set but OCD_DATABASE_URL is not; set both": (
+                self.reader_database_url,
+                self.database_url,
             ),
-            "OCD_DATABASE_URL: expected postgresql://user:password@host/database": not _starts(
-                self.database_url, pg_schemes
-            ),
-            "OCD_OWNER_DATABASE_URL: expected postgresql://user:password@host/database": not _starts(
-                self.owner_database_url, pg_schemes
-            ),
-            "OCD_READER_DATABASE_URL is set but OCD_DATABASE_URL is not; set both": bool(
-                self.reader_database_url and not self.database_url
-            ),
-            "OCD_READER_DATABASE_URL: expected postgresql://user:password@host/database": not _starts(
-                self.reader_database_url, pg_schemes
-            ),
+        }
+        return {text: bool(own and not other) for text, (own, other) in alone.items()} | {
+            f"{name}: expected {expected}": not _starts(url, schemes)
+            for name, (url, schemes, expected) in addresses.items()
+        }
+
+    def _wrong_words(self) -> dict[str, bool]:
+        makes = "`openssl rand -base64 33`"
+        zone = f"OCD_SHOP_TIME_ZONE: {self.shop_time_zone!r} is no time zone"
+        return {
             "OCD_GA_PROPERTY: digits only, as shown in GA4's admin": bool(
                 self.ga_property and not self.ga_property.isdigit()
             ),
-            "OCD_ERASURE_KEY: at least 32 characters, such as `openssl rand -base64 33` gives": bool(
-                self.erasure_key and len(self.erasure_key) < 32
+            f"OCD_ERASURE_KEY: at least 32 characters, such as {makes} gives": bool(
+                self.erasure_key and len(self.erasure_key) < MIN_CHARACTERS
             ),
-            f"OCD_SHOP_TIME_ZONE: {self.shop_time_zone!r} is no time zone; expected a name such as America/Los_Angeles": not _is_zone(
-                self.shop_time_zone
-            ),
-        }
-        wrong |= {
-            "OCD_SIGNING_KEY: a key has at least 32 characters; `openssl rand -base64 33` makes one": any(
+            f"OCD_SIGNING_KEY: a key has at least 32 characters; {makes} makes one": any(
                 len(key) < MIN_CHARACTERS for key in self.signing_key
             ),
             "OCD_AGE_RECIPIENTS: expected public keys such as age1…; never a private one": any(
                 not key.startswith("age1") for key in self.age_recipients
             ),
-            "OCD_SCRATCH_DATABASE_URL: expected postgresql://user:password@host/database": not _starts(
-                self.scratch_database_url, pg_schemes
+            f"{zone}; expected a name such as America/Los_Angeles": not _is_zone(
+                self.shop_time_zone
             ),
         }
+
+    def _wrong_numbers(self) -> dict[str, bool]:
         at_least_one = (
             "lease_s",
             "artifact_days",
@@ -287,11 +302,10 @@ class Settings:
             "reconcile_s",
             "canary_s",
         )
-        wrong |= {
+        return {
             f"{variable(name)}: must be at least 1": getattr(self, name) < 1
             for name in at_least_one
         }
-        return [text for text, is_wrong in wrong.items() if is_wrong]
 
     @property
     def is_embedded(self) -> bool:
