@@ -141,7 +141,7 @@ def test_a_remedy_is_said_and_names_commands_that_exist(advice):
     assert advice.endswith(".")
     assert "{" not in advice
     for said in re.findall(r"`ocd ([^`]+)`", advice):
-        command = cli.main
+        command = cli.cli
         for word in said.split():
             if not isinstance(command, click.Group):
                 break
