@@ -78,7 +78,8 @@ def ask_file(path: Path, rules: Sequence[Rule], *, now: datetime) -> Checked:
     duck.require(path, _READERS)
     with duck.opened() as db, duck.reading(path.name, path.suffix):
         # A name is no pattern, whatever stands in it.
-        return _ask(db, _READERS[path.suffix](db, glob.escape(str(path))), rules, now)
+        given = _READERS[path.suffix](db, glob.escape(str(path)))
+        return _ask(db, path.name, given, rules, now)
 
 
 def ask_rows(
@@ -93,7 +94,7 @@ def ask_rows(
     """
     document = rows if isinstance(rows, str) else json.dumps(rows, default=str)
     with duck.opened() as db, duck.reading("the batch", ".json"):
-        return _ask(db, _document(db, document), rules, now)
+        return _ask(db, "the batch", _document(db, document), rules, now)
 
 
 @dataclass(frozen=True)
@@ -155,12 +156,12 @@ _READERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection, str], _Given]] = {
 
 
 def _ask(
-    db: duckdb.DuckDBPyConnection, given: _Given, rules: Sequence[Rule], now: datetime
+    db: duckdb.DuckDBPyConnection, name: str, given: _Given, rules: Sequence[Rule], now: datetime
 ) -> Checked:
     """Ask what can be asked in one scan, the rest apart; rules keep their order by kind of asking."""
     source = rules[0].source
     if given.names and not given.names & source.columns.keys():
-        raise ContractBroken(f"none of the columns of {source.name} is in it")
+        raise ContractBroken(f"{name}: none of the columns of {source.name} is in it")
     db.execute(_MACROS)
     unfit = _typed(db, source, given)
     view = View(now)

@@ -38,7 +38,7 @@ def profile(what: str, dataset: str | None, is_json: bool) -> None:
     with personal data is shown.
     """
     path = Path(what)
-    if path.suffix in READERS:
+    if path.suffix in READERS or "/" in what:
         _profile_file(path, dataset_named(dataset) if dataset else None, is_json)
     elif dataset:
         raise ConfigError("--dataset is for files; a table's facts are known")

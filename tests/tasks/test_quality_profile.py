@@ -62,7 +62,7 @@ def test_a_file_that_exists_is_not_written_over(desk, tmp_path):
 
 def test_wrong_arguments_say_what_is_right(desk, tmp_path):
     assert "agent_queries" in desk("quality", "profile", "agent_querys", code=2).stderr
-    assert "no such file" in desk("quality", "profile", str(tmp_path / "no.csv"), code=2).stderr
+    assert "No such file" in desk("quality", "profile", str(tmp_path / "no.csv"), code=2).stderr
     said = desk("quality", "suggest", "agent_queries", "--rule", "agent.knwn", code=2).stderr
     assert "did you mean 'agent.known'" in said
     assert (
