@@ -139,6 +139,7 @@ def test_a_table_is_compared_with_a_copy_of_it(desk, tmp_path):
     assert "changed: 1" in other.stdout
     assert [one["broken"] for one in found] == [1, 0]
     assert "where the copy is" in desk(*diff, code=2).stderr
-    url_file.write_text("not a url")
-    refused = desk(*diff, "--copy-url-file", str(url_file), code=2).stderr
-    assert "expected a URL" in refused
+    for broken in (b"not a url", b"\xff\xfe", b""):
+        url_file.write_bytes(broken)
+        refused = desk(*diff, "--copy-url-file", str(url_file), code=2).stderr
+        assert "expected a URL" in refused
