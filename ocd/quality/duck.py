@@ -80,6 +80,9 @@ def reading(name: str, suffix: str) -> Iterator[None]:
     """Turn DuckDB's errors into ours, which say what was expected and on which line; they quote nothing."""
     try:
         yield
+    except package().OutOfMemoryException:
+        limit = _CONFIG["memory_limit"]
+        raise ContractBroken(f"{name}: it takes more than {limit} to read; cut it up") from None
     except package().Error as error:
         found = _LINE.search(str(error))
         where = f"line {found[1]} of it" if found else "it"

@@ -12,6 +12,7 @@ import pytest
 
 from ocd.core.errors import ConfigError, ContractBroken
 from ocd.local.seed import seed
+from ocd.quality import duck
 from ocd.quality.files import load
 from ocd.quality.look import look
 from ocd.quality.outside import IN_DATABASE, NEEDS_TABLES, ask_file, ask_rows
@@ -265,6 +266,27 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path):
     }.items():
         with pytest.raises(ConfigError, match=said):
             ask_file(tmp_path / name, RULES, now=NOW)
+
+
+def test_what_is_too_large_says_so_and_is_not_called_broken(monkeypatch):
+    monkeypatch.setitem(duck._CONFIG, "memory_limit", "1MB")
+    batch = [{"id": n, "name": SECRET * 100} for n in range(2_000)]
+
+    with pytest.raises(ContractBroken, match="more than 1MB to read") as refused:
+        ask_rows(batch, [rule_of(Kind.UNIQUE, "u", "name")], now=NOW)
+
+    assert SECRET not in str(refused.value)
+
+
+def test_a_json_file_is_not_held_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setitem(duck._CONFIG, "memory_limit", "100MB")
+    path = tmp_path / "rows.json"
+    line = json.dumps({"id": 1, "name": "n" * 500})
+    path.write_text("[" + ",\n".join([line] * 120_000) + "]")
+
+    found = ask_file(path, [rule_of(Kind.NOT_NULL, "r", "name")], now=NOW)
+
+    assert (found.rows, found.outcomes[0].failed) == (120_000, 0)
 
 
 def test_a_name_is_no_pattern(tmp_path):
