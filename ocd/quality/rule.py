@@ -77,7 +77,7 @@ SLO_DAYS = 7
 #: What to do about a finding, per kind, where a rule says nothing better; `{table}` is the dataset's name.
 _MISSING = "Ask the writer for the value; a blank one cannot be told apart later."
 _WRONG = "Look at the rows by their keys, mend the writer, then the rows; where the value is meant, change the rule."
-_SPELT = "`ocd quality cleanse plan {table}` shows what is only written wrong; a new word that is meant goes into the rule."
+_SPELT = "Mend the writer; `ocd quality cleanse plan {table}` mends spellings where a fix is declared; a new word that is meant goes into the rule."
 _WRITER = "See whether the writer runs: `ocd status`, `ocd quality completeness {table}`."
 _MOVED = "`ocd quality profile {table}` tells what moved since the last profile."
 REMEDIES = {
