@@ -70,7 +70,7 @@ def profile(door: Door, dataset: str = "all") -> profiles.ProfileReport:
 def completeness(door: Door, dataset: str = "all") -> hours.CompletenessReport:
     """Count what each hour of the day brought to each table, against earlier weeks."""
     tables = OF_THE_DESK if dataset == "all" else (dataset_named(dataset),)
-    return hours.measure(door.conn, tables, run=door.run, zone=door.settings.zone())
+    return hours.measure(door.conn, tables, run=door.run, zone=door.settings.zone(), now=door.now)
 
 
 @job("quality.consistency", queue="short", effect="idempotent", cadence=Daily(hour=4))

@@ -46,6 +46,11 @@ class Finding:
     sample_keys: tuple[int, ...]
     detail: str | None = None
 
+    @property
+    def text(self) -> str:
+        """It in words."""
+        return f"{self.rule} {self.failed:,}" if self.failed else f"{self.rule} could not be asked"
+
 
 @dataclass(frozen=True)
 class QualityReport:
@@ -71,7 +76,7 @@ class QualityReport:
             checked += f", without {', '.join(self.left_out)} (too dear)"
         if not self.findings:
             return f"{checked}: nothing found"
-        worst = ", ".join(f"{one.rule} {one.failed:,}" for one in self.findings[:3])
+        worst = ", ".join(one.text for one in self.findings[:3])
         count = sum(self.findings_by_severity.values())
         return f"{checked}: {count} with findings ({worst})"
 

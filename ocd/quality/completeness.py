@@ -86,13 +86,14 @@ class OddNulls:
 
 @dataclass(frozen=True)
 class CompletenessReport:
-    """What a day brought, and where that is less than usual."""
+    """What a day brought, and where that is less than usual; how many tables may have lost rows of it since."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     rows: int
     tables: int
     short: tuple[Short, ...]
     odd_nulls: tuple[OddNulls, ...]
+    past_retention: int = 0
 
     @property
     def summary(self) -> str:
@@ -104,6 +105,8 @@ class CompletenessReport:
         ]
         found = len(self.short) + len(self.odd_nulls)
         counted = f"{self.rows:,} rows of the day in {self.tables} tables"
+        if self.past_retention:
+            counted += f", {self.past_retention} not counted: past retention"
         return (
             f"{counted}: {found} unusual ({'; '.join(said)})" if found else f"{counted}: as usual"
         )
@@ -116,28 +119,37 @@ class _Findings:
 
 
 def measure(
-    conn: Connection, datasets: Sequence[Dataset], *, run: Run, zone: tzinfo
+    conn: Connection, datasets: Sequence[Dataset], *, run: Run, zone: tzinfo, now: datetime
 ) -> CompletenessReport:
     """Count each table's rows of the window per hour, keep them, compare with earlier weeks.
 
     A row belongs to the hour of its dataset's event time. Measuring a window again replaces what was
-    kept of it. Commits per table.
+    kept of it; a table that may have lost rows of it to retention is not measured. Commits per table.
     """
     rows, found = 0, _Findings()
-    for number, dataset in enumerate(datasets, start=1):
+    whole = [one for one in datasets if not _is_past_retention(one, run.window, now)]
+    for number, dataset in enumerate(whole, start=1):
         with run.batch(conn) as batch:
             hours = _look(conn, dataset, run.window, zone, found)
             _keep(conn, dataset, run, hours)
-            batch.progress(number, len(datasets), "tables")
+            batch.progress(number, len(whole), "tables")
         rows += sum(one.seen for one in hours)
     log.info("measured_completeness", extra={"rows": rows, "short": len(found.short)})
     found.short.sort(key=lambda one: (not one.is_whole_day, -one.short_hours, one.dataset))
     return CompletenessReport(
         rows,
-        len(datasets),
+        len(whole),
         tuple(found.short[:EVIDENCE_LINES]),
         tuple(found.odd[:EVIDENCE_LINES]),
+        len(datasets) - len(whole),
     )
+
+
+def _is_past_retention(dataset: Dataset, window: Window, now: datetime) -> bool:
+    """Whether a purge may have taken rows of the window: the rest would pass for all that came."""
+    rules = dataset.retention.rules if dataset.retention else ()
+    keeps = [one.keep for one in rules if one.keep is not None]
+    return bool(keeps) and window.start < now - min(keeps)
 
 
 def history(conn: Connection, dataset: Dataset, *, since: datetime, until: datetime) -> list[Hour]:

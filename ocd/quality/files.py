@@ -60,24 +60,23 @@ def load(folder: Path = FOLDER, sources: Iterable[Source] | None = None) -> tupl
 def chosen(
     rules: Iterable[Rule], *, dataset: str = "all", rule: str | None = None
 ) -> tuple[Rule, ...]:
-    """Return the rules of a dataset, or one; raises UnknownName where there is none."""
+    """Return the rules of a dataset, of all, or one of them; raises UnknownName where there is none."""
     found = tuple(rules)
-    if rule is not None:
-        picked = tuple(one for one in found if one.id == rule)
-        if not picked:
-            raise UnknownName("quality rule", rule, (one.id for one in found))
-        return picked
-    if dataset == "all":
+    if dataset != "all":
+        known = {one.source.name for one in found}
+        found = tuple(one for one in found if one.source.name == dataset)
+        if not found:
+            raise UnknownName("dataset with quality rules", dataset, known)
+    if rule is None:
         return found
-    picked = tuple(one for one in found if one.source.name == dataset)
+    picked = tuple(one for one in found if one.id == rule)
     if not picked:
-        raise UnknownName("dataset with quality rules", dataset, {one.source.name for one in found})
+        raise UnknownName("quality rule", rule, (one.id for one in found))
     return picked
 
 
 def _rules_of(path: Path, known: Mapping[str, Source]) -> Iterator[Rule]:
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for body in document["schema"]:
+    for body in _tables(path):
         source = _source(path.name, body, known)
         for column, check in _checks(body):
             try:
@@ -88,10 +87,29 @@ def _rules_of(path: Path, known: Mapping[str, Source]) -> Iterator[Rule]:
                 raise ConfigError(f"{path.name}: rule {name}: {what}") from error
 
 
+def _tables(path: Path) -> list[Body]:
+    """Return the tables of a file; raises ConfigError where it is no contract with named tables."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path.name}: {' '.join(str(error).split())}") from error
+    tables = document.get("schema") if isinstance(document, dict) else None
+    if not isinstance(tables, list):
+        raise ConfigError(f"{path.name}: expected a data contract, with its tables under `schema`")
+    items = [item for body in tables for item in (body, *_properties(body))]
+    if not all(isinstance(item, dict) and "name" in item for item in items):
+        raise ConfigError(f"{path.name}: each table and each property of it needs a name")
+    return tables
+
+
+def _properties(body: Any) -> list[Any]:
+    return body.get("properties") or [] if isinstance(body, dict) else []
+
+
 def _checks(body: Body) -> Iterator[tuple[str | None, Body]]:
     for check in body.get("quality", ()):
         yield None, check
-    for item in body.get("properties", ()):
+    for item in _properties(body):
         for check in item.get("quality", ()):
             yield item["name"], check
 
@@ -100,14 +118,12 @@ def _source(file: str, body: Body, known: Mapping[str, Source]) -> Source:
     name = body["name"]
     if name in known:
         return known[name]
-    keys = [one["name"] for one in body.get("properties", ()) if one.get("primaryKey")]
+    keys = [one["name"] for one in _properties(body) if one.get("primaryKey")]
     if "physicalName" not in body or len(keys) != 1:
         raise ConfigError(
             f"{file}: {name} is no dataset; say its physicalName, and which property is its primaryKey"
         )
-    columns = {
-        one["name"]: (one.get("physicalType", ""), True) for one in body.get("properties", ())
-    }
+    columns = {one["name"]: (one.get("physicalType", ""), True) for one in _properties(body)}
     owner = str(_own(body).get("owner", "engineering"))
     return Source(name, body["physicalName"], keys[0], None, owner, columns)
 

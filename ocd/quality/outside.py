@@ -6,10 +6,11 @@ macros. What needs other tables (references, cross-table figures, statements) wa
 
 from __future__ import annotations
 
+import glob
 import json
+import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGTypeCompiler
 
-from ocd.core.errors import ConfigError, ContractBroken
+from ocd.core.errors import ContractBroken
 from ocd.quality import apart, duck, scan
 from ocd.quality.cost import Standard, as_sql
 from ocd.quality.look import Checked
@@ -34,6 +35,8 @@ NEEDS_TABLES = "needs other tables: asked in the database only"
 
 #: Types that DuckDB calls otherwise, or would cut to three decimals.
 _TYPES = {"jsonb": "json", "numeric": "decimal(38, 10)", "": "varchar"}
+#: Of a column that a rule names and the file has not.
+_NO_COLUMN = re.compile(r'(?:Referenced column|have a column named) "(\w+)"')
 _INTEGERS = frozenset({"smallint", "integer", "bigint"})
 _MACROS = """
     set TimeZone = 'UTC';
@@ -69,14 +72,14 @@ def ask_file(path: Path, rules: Sequence[Rule], *, now: datetime) -> Checked:
     """Ask the rules of one table of a Parquet, CSV, JSON-lines or JSON file.
 
     A CSV's first line names the columns; an empty value without quotes is none. Raises ConfigError for
-    another kind of file or a missing package, ContractBroken for a file that cannot be read.
+    a file of another kind or that may not be read and for a missing package, ContractBroken for one that
+    does not read as what it should be, or has no column of the table.
     """
-    if path.suffix not in _READERS:
-        raise ConfigError(f"{path.name}: expected a file that ends in {', '.join(_READERS)}")
-    if not path.is_file():
-        raise ConfigError(f"{path}: there is no such file")
-    with duck.opened() as db, _readable(path.name):
-        return _ask(db, _READERS[path.suffix](db, path), rules, now)
+    duck.require(path, _READERS)
+    with duck.opened() as db, duck.reading(path.name, path.suffix):
+        # A name is no pattern, whatever stands in it.
+        given = _READERS[path.suffix](db, glob.escape(str(path)))
+        return _ask(db, path.name, given, rules, now)
 
 
 def ask_rows(
@@ -90,18 +93,8 @@ def ask_rows(
     A key that is missing or null is no value. Raises ContractBroken where the batch is anything else.
     """
     document = rows if isinstance(rows, str) else json.dumps(rows, default=str)
-    with duck.opened() as db, _readable("the batch"):
-        return _ask(db, _document(db, document), rules, now)
-
-
-@contextmanager
-def _readable(name: str) -> Iterator[None]:
-    """Turn DuckDB's errors into ours, whose text quotes nothing."""
-    package = duck.package()
-    try:
-        yield
-    except package.Error as error:
-        raise ContractBroken(f"{name}: {type(error).__name__}: it cannot be read") from None
+    with duck.opened() as db, duck.reading("the batch", ".json"):
+        return _ask(db, "the batch", _document(db, document), rules, now)
 
 
 @dataclass(frozen=True)
@@ -143,32 +136,32 @@ def _objects(db: duckdb.DuckDBPyConnection) -> _Given:
     return _Given("given", frozenset(name for (name,) in found), is_documents=True)
 
 
-def _lines(db: duckdb.DuckDBPyConnection, path: Path) -> _Given:
+def _parsed(db: duckdb.DuckDBPyConnection, name: str, shape: str) -> _Given:
+    """Read a file's objects, as often as they are asked for: nothing is held."""
     db.from_query(
-        "select json as doc from read_json_objects($1, format = 'newline_delimited')",
-        params=[str(path)],
+        "select json as doc from read_json_objects($1, format = $2)", params=[name, shape]
     ).create_view("given")
     return _objects(db)
 
 
-_READERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection, Path], _Given]] = {
-    ".parquet": lambda db, path: _columns(db, db.read_parquet(str(path))),
-    ".csv": lambda db, path: _columns(
+_READERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection, str], _Given]] = {
+    ".parquet": lambda db, name: _columns(db, db.read_parquet(name)),
+    ".csv": lambda db, name: _columns(
         db,
-        db.read_csv(
-            str(path), header=True, all_varchar=True, na_values="", allow_quoted_nulls=False
-        ),
+        db.read_csv(name, all_varchar=True, na_values="", allow_quoted_nulls=False, **duck.CSV),
     ),
-    ".jsonl": _lines,
-    ".json": lambda db, path: _document(db, path.read_text(encoding="utf-8")),
+    ".jsonl": lambda db, name: _parsed(db, name, "newline_delimited"),
+    ".json": lambda db, name: _parsed(db, name, "auto"),
 }
 
 
 def _ask(
-    db: duckdb.DuckDBPyConnection, given: _Given, rules: Sequence[Rule], now: datetime
+    db: duckdb.DuckDBPyConnection, name: str, given: _Given, rules: Sequence[Rule], now: datetime
 ) -> Checked:
     """Ask what can be asked in one scan, the rest apart; rules keep their order by kind of asking."""
     source = rules[0].source
+    if given.names and not given.names & source.columns.keys():
+        raise ContractBroken(f"{name}: none of the columns of {source.name} is in it")
     db.execute(_MACROS)
     unfit = _typed(db, source, given)
     view = View(now)
@@ -252,9 +245,13 @@ def _sql(statement: Any, view: View) -> str:
 
 
 def _broken(rule: Rule, error: Exception) -> Outcome:
-    """Name the kind of fault only: its text may quote a value."""
+    """Name the missing column, which the rule names itself, or the kind of fault only: the rest may quote a value."""
+    missing = _NO_COLUMN.search(str(error))
     kind = type(error).__name__.removesuffix("Exception").lower()
-    return Outcome(rule, Status.BROKEN, detail=f"DuckDB could not ask this ({kind} error)")
+    detail = (
+        f"it has no column {missing[1]}" if missing else f"DuckDB could not ask this ({kind} error)"
+    )
+    return Outcome(rule, Status.BROKEN, detail=detail)
 
 
 def _with_keys(db: duckdb.DuckDBPyConnection, one: Outcome, view: View) -> Outcome:

@@ -20,6 +20,8 @@ TREND_DAYS = 30
 MAX_ANSWERS = 50_000
 #: A score from here on is all but perfect.
 SCORE_GOOD = 99.5
+#: A table's trend is drawn from here up to 100, or from lower where it was: scores differ in their last digits.
+TREND_FLOOR = 95.0
 _WIDTH, _HEIGHT = 120.0, 24.0
 Row = Mapping[str, Any]
 
@@ -69,6 +71,15 @@ class Trend:
             for day, value in self.points
         )
 
+    def told(self, is_measured: bool) -> str:
+        """Say its ends and its extremes in words; what is not measured is a share."""
+        values = [value for _, value in self.points]
+        ends = (values[0], values[-1], min(values), max(values))
+        first, last, least, most = (
+            f"{one:.4g}" if is_measured else f"{one:.2%}".replace("%", " %") for one in ends
+        )
+        return f"{first} on {self.points[0][0]}, now {last}; from {least} to {most}"
+
     def change(self, days: int) -> float | None:
         """Return how much the newest number differs from the one so many days before, or the first after."""
         if len(self.points) < 2:
@@ -102,6 +113,11 @@ class Answer:
         """Whether somebody should look."""
         return self.last["status"] in {"failed", "broken"}
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether its trend is of a measured number, not of the share that failed."""
+        return self.last["value"] is not None
+
 
 def page(
     rules: Sequence[Rule],
@@ -124,7 +140,11 @@ def page(
         tables=tables,
         findings=sorted(findings, key=_gravity),
         gates=gates,
+        shut={one["dataset"] for one in gates},
         stops=stops,
+        good=SCORE_GOOD,
+        warn=int(SCORE_WARN),
+        crit=int(SCORE_CRIT),
         rules=sum(len(table.rules) for table in tables),
         width=_WIDTH,
         height=_HEIGHT,
@@ -156,7 +176,8 @@ def _table(
 ) -> Table:
     mine = sorted((one for one in answers if one.rule.source.name == name), key=_gravity)
     cells = tuple(Cell(newest.get((name, one))) for one in Dimension)
-    trend = Trend(daily.get(name, ()), 0, 100)
+    points = daily.get(name, ())
+    trend = Trend(points, min([TREND_FLOOR, *(score for _, score in points)]), 100)
     return Table(name, cells, Cell(newest.get((name, None))), trend, tuple(mine))
 
 

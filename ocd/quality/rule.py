@@ -74,6 +74,31 @@ TARGETS = {
 }
 SLO_DAYS = 7
 
+#: What to do about a finding, per kind, where a rule says nothing better; `{table}` is the dataset's name.
+_MISSING = "Ask the writer for the value; a blank one cannot be told apart later."
+_WRONG = "Look at the rows by their keys, mend the writer, then the rows; where the value is meant, change the rule."
+_SPELT = "Mend the writer; `ocd quality cleanse plan {table}` mends spellings where a fix is declared; a new word that is meant goes into the rule."
+_WRITER = "See whether the writer runs: `ocd status`, `ocd quality completeness {table}`."
+_MOVED = "`ocd quality profile {table}` tells what moved since the last profile."
+REMEDIES = {
+    Kind.NOT_NULL: _MISSING,
+    Kind.FILLED: _MISSING,
+    Kind.RANGE: _WRONG,
+    Kind.SET: _SPELT,
+    Kind.REGEX: _SPELT,
+    Kind.LENGTH: _WRONG,
+    Kind.CONDITION: _WRONG,
+    Kind.PYTHON: _WRONG,
+    Kind.REFERENCE: "The other row was deleted or has not come yet: see whether its source runs, `ocd source status`.",
+    Kind.FRESHNESS: _WRITER,
+    Kind.VOLUME: _WRITER,
+    Kind.DISTRIBUTION: _MOVED,
+    Kind.CROSS_TABLE: "Find which side is right; `ocd quality consistency history` tells since when tables disagree.",
+    Kind.UNIQUE: "Find what writes a row twice; keep the row that is meant and delete the others.",
+    Kind.SCHEMA: "`ocd db status` and `ocd db audit` tell which migration is missing.",
+    Kind.SQL: _WRONG,
+}
+
 
 @dataclass(frozen=True)
 class Source:
@@ -164,6 +189,11 @@ class Rule:
     def promised(self) -> Slo:
         """The rule's own SLO, else that of its dimension."""
         return self.slo or Slo(TARGETS[self.dimension])
+
+    @property
+    def advice(self) -> str:
+        """What to do about a finding: the rule's own remedy, else that of its kind."""
+        return self.remedy or REMEDIES[self.kind].format(table=self.source.name)
 
     @cached_property
     def version(self) -> str:

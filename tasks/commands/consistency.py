@@ -107,7 +107,7 @@ def _compared(facts: Dataset, copy_table: str | None, url_file: Path | None) -> 
 def _connected(url_file: Path) -> Connection:
     try:
         url = sqlalchemy_url(url_file.read_text(encoding="utf-8").strip())
-    except ArgumentError as error:
+    except (ArgumentError, UnicodeDecodeError) as error:
         raise ConfigError(f"{url_file}: expected a URL such as postgresql://…") from error
     return create_engine(url, poolclass=NullPool, hide_parameters=True).connect()
 

@@ -38,7 +38,7 @@ def profile(what: str, dataset: str | None, is_json: bool) -> None:
     with personal data is shown.
     """
     path = Path(what)
-    if path.suffix in READERS:
+    if path.suffix in READERS or "/" in what:
         _profile_file(path, dataset_named(dataset) if dataset else None, is_json)
     elif dataset:
         raise ConfigError("--dataset is for files; a table's facts are known")
@@ -76,8 +76,6 @@ def look(conn: Connection, facts: Dataset) -> tuple[TableProfile, tuple[Drift, .
 
 
 def _profile_file(path: Path, facts: Dataset | None, is_json: bool) -> None:
-    if not path.is_file():
-        raise ConfigError(f"{path}: there is no such file")
     found = profile_file(path, facts)
     if is_json:
         as_json({"file": path.name, "columns": [asdict(one) for one in found]})

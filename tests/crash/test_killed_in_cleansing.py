@@ -12,7 +12,7 @@ from ocd.core.embedded import Servers
 from tests.crash.test_killed_in_purge import stop_workers
 from tests.shell import Shell
 
-ROWS = 9_000
+ROWS = 18_000
 FILL = """
     insert into landing.chatwoot_conversations (account_id, conversation_id, status, contact_name, fetched_at)
     select 1, 5000000 + n, case when n % 4 = 0 then 'Closed ' else 'open' end, ' Ann  ' || n, now()

@@ -25,10 +25,12 @@ CHICAGO = ZoneInfo("America/Chicago")
 def count(conn, start_run):
     """Measure a day of the queries."""
 
-    def deed(day=DAY, **columns):
+    def deed(day=DAY, now=None):
         conn.commit()
         run = start_run("quality.completeness", f"{day:%Y-%m-%d}")
-        return measure(conn, (AGENT_QUERIES,), run=run, zone=UTC)
+        return measure(
+            conn, (AGENT_QUERIES,), run=run, zone=UTC, now=now or day + timedelta(days=1)
+        )
 
     return deed
 
@@ -134,17 +136,39 @@ def test_counting_a_day_again_replaces_it(conn, count):
     assert conn.execute(text("select count(*) from ocd.completeness")).scalar() == 24
 
 
+def test_a_day_that_a_purge_was_at_is_not_counted_and_keeps_its_count(conn, count):
+    add(conn, DAY, 3)
+    count()
+    conn.execute(text("delete from agent_queries"))
+    conn.execute(
+        text(
+            "update ocd.run set state = 'done', lease_until = null, finished_at = now(), lease_renewed_at = null"
+        )
+    )
+    kept = min(rule.keep for rule in AGENT_QUERIES.retention.rules)
+
+    report = count(now=DAY + kept + timedelta(seconds=1))
+
+    assert (report.tables, report.past_retention) == (0, 1)
+    assert "1 not counted: past retention" in report.summary
+    assert [one.seen for one in history_of(conn) if one.seen] == [3]
+
+
 def test_who_lost_the_lease_keeps_nothing(conn, start_run):
     run = start_run("quality.completeness")
 
     with pytest.raises(LeaseLost):
-        measure(conn, (AGENT_QUERIES,), run=replace(run, fence=run.fence - 1), zone=UTC)
+        measure(
+            conn, (AGENT_QUERIES,), run=replace(run, fence=run.fence - 1), zone=UTC, now=run.now
+        )
 
     assert conn.execute(text("select count(*) from ocd.completeness")).scalar() == 0
 
 
 def test_every_table_can_be_counted(conn, start_run):
-    report = measure(conn, DATASETS, run=start_run(), zone=UTC)
+    run = start_run()
+
+    report = measure(conn, DATASETS, run=run, zone=UTC, now=run.window.end)
 
     assert report.tables == len(DATASETS)
 

@@ -84,6 +84,28 @@ def test_a_table_that_is_no_dataset_says_its_key(read):
         read(GOOD, table="elsewhere")
 
 
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (b"schema: [", "some.yml: while parsing"),
+        (b"schema: '\xff'", "some.yml: 'utf-8'"),
+        (b"", "under `schema`"),
+        (b"- name: thing", "under `schema`"),
+        (b"schema: thing", "under `schema`"),
+        (b"schema: [thing]", "needs a name"),
+        (b"schema: [{quality: []}]", "needs a name"),
+        (b"schema: [{name: thing, properties: [{quality: []}]}]", "needs a name"),
+    ],
+)
+def test_a_file_that_is_no_contract_is_refused_by_name(tmp_path, written, message):
+    (tmp_path / "some.yml").write_bytes(written)
+
+    with pytest.raises(ConfigError, match="some.yml: ") as refused:
+        load(tmp_path, [THING])
+
+    assert message in str(refused.value)
+
+
 def test_everything_that_can_be_said_is_read(read):
     more = {
         "mustBeLessOrEqualTo": 2,
@@ -127,3 +149,5 @@ def test_one_rule_or_one_table_can_be_chosen(read):
         chosen(rules, dataset="fatcs")
     with pytest.raises(UnknownName, match="did you mean 'facts.topic.filled'"):
         chosen(rules, rule="facts.topic.filed")
+    with pytest.raises(UnknownName, match="quality rule"):
+        chosen(rules, dataset="agent_queries", rule="facts.topic.filled")

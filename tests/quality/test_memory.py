@@ -85,8 +85,9 @@ def test_a_blocking_rule_that_is_broken_proves_nothing(conn, put, check_quality)
     put(1)
     broken = replace(BLOCK, kind=Kind.CONDITION, params={"expression": "gone > 1"})
 
-    check_quality([broken])
+    report = check_quality([broken])
 
+    assert report.summary.endswith(f"1 with findings ({broken.id} could not be asked)")
     assert [one["dataset"] for one in gates.closed(conn)] == ["thing"]
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from ocd.core.errors import ConfigError, ContractBroken
 from ocd.local.seed import seed
+from ocd.quality import duck
 from ocd.quality.files import load
 from ocd.quality.look import look
 from ocd.quality.outside import IN_DATABASE, NEEDS_TABLES, ask_file, ask_rows
@@ -206,6 +207,7 @@ def test_a_rule_about_a_column_that_is_not_there_is_broken_alone():
     found = {one.rule.id: one for one in ask_rows([{"name": SECRET}], rules, now=NOW).outcomes}
 
     assert found["thing.gone"].status is Status.BROKEN
+    assert found["thing.gone"].detail == "it has no column amount"
     assert found["thing.there"].status is Status.PASSED
     assert "amount" in found["thing.columns"].detail
     assert SECRET not in str(found)
@@ -219,15 +221,98 @@ def test_a_backslash_in_a_pattern_is_itself():
     assert found.outcomes[0].failed == 1
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".jsonl", ".json"])
-def test_a_file_that_does_not_read_is_named_and_not_quoted(tmp_path, suffix):
-    path = tmp_path / f"rows{suffix}"
-    path.write_text(f"{{'{SECRET}' ")
+#: Files as they break: what stands in them, by a word for it, and what is said of it.
+BROKEN = {
+    "not text.json": (f'{{"name": "{SECRET}\xff"}}'.encode("latin-1"), "JSON: UTF-8"),
+    "not text.jsonl": (f'{{"name": "{SECRET}\xff"}}'.encode("latin-1"), "JSON lines: UTF-8"),
+    "not text.csv": (f"id,name\n1,{SECRET}\xff\n".encode("latin-1"), "line 2 of it .* CSV: UTF-8"),
+    "cut.json": (f'[{{"name": "{SECRET}"}}, {{"na'.encode(), "an array of them"),
+    "cut.jsonl": (f'{{"name": "{SECRET}"}}\n{{"na'.encode(), "one object on each"),
+    "cut.csv": (f'id,name\n1,"{SECRET}\n'.encode(), "commas between them"),
+    "cut.parquet": (b"PAR1" + SECRET.encode(), "it may be cut off"),
+    "ragged.csv": (f"id,name\n1,a\n2,{SECRET},c,d\n3\n".encode(), "as many values on each"),
+    "ragged late.csv": (
+        b"id,name\n" + b"1,a\n" * 100_000 + f"2,{SECRET},c\n".encode(),
+        "line 100002 of it",
+    ),
+    "another table.csv": (f"a,b\n1,{SECRET}\n".encode(), "none of the columns of thing"),
+    "another table.jsonl": (f'{{"a": "{SECRET}"}}'.encode(), "none of the columns of thing"),
+    "semicolons.csv": (f"id;name\n1;{SECRET}\n".encode(), "none of the columns of thing"),
+    "empty.csv": (b"", "it is empty"),
+    "empty.json": (b"", "it is empty"),
+    "empty.parquet": (b"", "it is empty"),
+}
 
-    with pytest.raises(ContractBroken, match=path.name) as refused:
+
+@pytest.mark.parametrize(("name", "broken"), BROKEN.items(), ids=BROKEN)
+def test_a_broken_file_is_named_and_not_quoted(tmp_path, name, broken):
+    path, (given, said) = tmp_path / name, broken
+    path.write_bytes(given)
+
+    with pytest.raises(ContractBroken, match=said) as refused:
         ask_file(path, RULES, now=NOW)
 
+    assert name in str(refused.value)
     assert SECRET not in str(refused.value)
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path):
+    (tmp_path / "folder.csv").mkdir()
+
+    for name, said in {
+        "folder.csv": "Is a directory",
+        "gone.json": "No such file",
+        "a" * 300 + ".csv": "File name too long",
+    }.items():
+        with pytest.raises(ConfigError, match=said):
+            ask_file(tmp_path / name, RULES, now=NOW)
+
+
+def test_what_is_too_large_says_so_and_is_not_called_broken(monkeypatch):
+    monkeypatch.setitem(duck._CONFIG, "memory_limit", "1MB")
+    batch = [{"id": n, "name": SECRET * 100} for n in range(2_000)]
+
+    with pytest.raises(ContractBroken, match="more than 1MB to read") as refused:
+        ask_rows(batch, [rule_of(Kind.UNIQUE, "u", "name")], now=NOW)
+
+    assert SECRET not in str(refused.value)
+
+
+def test_a_json_file_is_not_held_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setitem(duck._CONFIG, "memory_limit", "100MB")
+    path = tmp_path / "rows.json"
+    line = json.dumps({"id": 1, "name": "n" * 500})
+    path.write_text("[" + ",\n".join([line] * 120_000) + "]")
+
+    found = ask_file(path, [rule_of(Kind.NOT_NULL, "r", "name")], now=NOW)
+
+    assert (found.rows, found.outcomes[0].failed) == (120_000, 0)
+
+
+def test_a_name_is_no_pattern(tmp_path):
+    rule = rule_of(Kind.NOT_NULL, "r", "name")
+    for name in ("rows[1].csv", "rows*.csv", "rows1.csv"):
+        (tmp_path / name).write_text("id,name\n1,a\n")
+
+    assert ask_file(tmp_path / "rows*.csv", [rule], now=NOW).rows == 1
+    assert ask_file(tmp_path / "rows[1].csv", [rule], now=NOW).rows == 1
+
+
+def test_no_line_of_a_file_is_taken_for_a_remark(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("name,number\na,1\n#b,-1\nc,#d\n#e,-1\n")
+    rule = rule_of(Kind.RANGE, "r", "number", params={"min": 0})
+
+    found = ask_file(path, [rule], now=NOW)
+
+    assert (found.rows, found.outcomes[0].failed) == (4, 2)
+
+
+def test_json_lines_may_be_empty(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.touch()
+
+    assert ask_file(path, RULES, now=NOW).rows == 0
 
 
 @pytest.mark.parametrize("batch", ["[1, 2]", '"text"', '[{"id": 1}, null]'])
@@ -239,7 +324,7 @@ def test_a_batch_of_anything_but_objects_is_refused(batch):
 def test_another_kind_of_file_and_a_missing_package_say_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match=r"ends in \.parquet"):
         ask_file(tmp_path / "rows.xlsx", RULES, now=NOW)
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(ConfigError, match="No such file"):
         ask_file(tmp_path / "gone.csv", RULES, now=NOW)
 
     monkeypatch.setitem(sys.modules, "duckdb", None)

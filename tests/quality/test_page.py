@@ -59,7 +59,27 @@ def test_a_finding_shows_keys_remedy_budget_and_what_it_stops():
     assert "1, 2, 3" in found
     assert "Fill it &lt;in&gt;." in found
     assert "lifecycle.purge of thing" in found
+    assert "gate closed" in found.partition("Findings")[0]
     assert "600 % of it is used" in found
+
+
+def test_a_rule_without_a_remedy_has_that_of_its_kind():
+    silent = rule_of(Kind.SET, "code", "code", severity=Severity.WARN)
+
+    found = drawn([silent], [answer(silent, failed=3)])
+
+    assert "`ocd quality cleanse plan thing`" in found
+    assert "gate closed" not in found
+
+
+def test_a_trend_says_in_words_where_it_was():
+    rows = [answer(failed=n, days_ago=days) for days, n in ((0, 2), (3, 9), (9, 0))]
+
+    found = drawn([RULE], rows)
+
+    assert (
+        f"0.00 % on {(NOW - timedelta(days=9)).date()}, now 2.00 %; from 0.00 % to 9.00 %" in found
+    )
 
 
 def test_what_is_broken_or_unusual_says_so():
@@ -116,6 +136,15 @@ def test_a_trend_is_drawn_and_compared_with_the_day_so_long_ago():
     assert trend.line.split(" ")[0] == "0.0,24.0"
     assert trend.line.split(" ")[-1] == "120.0,0.0"
     assert Trend(days[:1], 0, 10).change(7) is None
+
+
+def test_a_small_loss_is_seen_in_the_trend_of_a_table():
+    rows = [answer(failed=2), answer(days_ago=3)]
+
+    (table,) = tables_of([RULE], rows, now=NOW)
+
+    (_, before), (_, after) = (point.split(",") for point in table.trend.line.split(" "))
+    assert float(after) - float(before) > 5
 
 
 def test_every_check_leaves_a_page(conn, store, check_quality):

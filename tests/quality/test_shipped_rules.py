@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
+import click
 import psycopg
 import pytest
 
 from ocd.datasets.registry import DATASETS
 from ocd.quality.files import load
 from ocd.quality.rule import Kind, Severity
+from tasks import cli
 from tests.factories.clock import NOW
 
 RULES = load()
@@ -131,6 +134,19 @@ def test_ids_and_versions_are_used_once():
 
 def test_a_rule_says_whose_it_is_and_what_it_wants():
     assert [one.id for one in RULES if not one.text.endswith(".") or not one.owner] == []
+
+
+@pytest.mark.parametrize("advice", sorted({one.advice for one in RULES}))
+def test_a_remedy_is_said_and_names_commands_that_exist(advice):
+    assert advice.endswith(".")
+    assert "{" not in advice
+    for said in re.findall(r"`ocd ([^`]+)`", advice):
+        command = cli.cli
+        for word in said.split():
+            if not isinstance(command, click.Group):
+                break
+            command = command.get_command(click.Context(command), word)
+            assert command is not None, f"there is no `ocd {said}`"
 
 
 def test_every_table_that_is_filled_has_rules():

@@ -62,7 +62,7 @@ def test_a_file_that_exists_is_not_written_over(desk, tmp_path):
 
 def test_wrong_arguments_say_what_is_right(desk, tmp_path):
     assert "agent_queries" in desk("quality", "profile", "agent_querys", code=2).stderr
-    assert "no such file" in desk("quality", "profile", str(tmp_path / "no.csv"), code=2).stderr
+    assert "No such file" in desk("quality", "profile", str(tmp_path / "no.csv"), code=2).stderr
     said = desk("quality", "suggest", "agent_queries", "--rule", "agent.knwn", code=2).stderr
     assert "did you mean 'agent.known'" in said
     assert (
@@ -139,6 +139,7 @@ def test_a_table_is_compared_with_a_copy_of_it(desk, tmp_path):
     assert "changed: 1" in other.stdout
     assert [one["broken"] for one in found] == [1, 0]
     assert "where the copy is" in desk(*diff, code=2).stderr
-    url_file.write_text("not a url")
-    refused = desk(*diff, "--copy-url-file", str(url_file), code=2).stderr
-    assert "expected a URL" in refused
+    for broken in (b"not a url", b"\xff\xfe", b""):
+        url_file.write_bytes(broken)
+        refused = desk(*diff, "--copy-url-file", str(url_file), code=2).stderr
+        assert "expected a URL" in refused

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from psycopg import sql
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from ocd.ledger import approvals, holds
 from ocd.ledger.run import Run
@@ -20,14 +20,20 @@ from ocd.quality.cleanse.statements import Mended
 
 log = logging.getLogger(__name__)
 
-BATCH_ROWS = 1_000
+#: Rows that a batch looks at, faulty or not: each costs the same, however few are faulty.
+BATCH_ROWS = 2_000
 
+_WINDOW = sql.SQL("""
+    select max(key) from (
+      select {key} as key from {table} where {key} > {after} and {key} <= {last_key} order by {key} limit {limit}
+    ) ahead
+""")
 # What is written is what the table holds afterwards: a trigger may have its own say.
 _MEND = sql.SQL("""
     with picked as materialized (
       select t.{key} as row_key, {conversation} as conversation_id, {values} from {source}
-      where t.{key} > {after} and t.{key} <= {last_key} and ({faulty}) and {free}
-      order by t.{key} limit {limit} for update of t
+      where t.{key} > {after} and t.{key} <= {until} and ({faulty}) and {free}
+      order by t.{key} for update of t
     ), mended as (
       update {table} t set {sets} from picked where t.{key} = picked.row_key
       returning t.{key} as row_key, {afters}
@@ -39,7 +45,6 @@ _MEND = sql.SQL("""
       from (values {pairs}) changed(name, was, became) where was is distinct from became
     ) pair
     order by picked.row_key
-    returning row_key
 """)
 
 
@@ -125,20 +130,31 @@ def _mend_all(
     after, rows = int(str(mark["after"])), int(str(mark["rows"]))
     while True:
         with run.batch(conn) as batch:
-            conn.execute(text("set local row_security = off"))
-            conn.execute(text("set local lock_timeout = '2s'"))
-            conn.execute(text("set local statement_timeout = '60s'"))
-            keys = _mend(conn, kept, run, after, batch_rows)
-            if keys:
-                after, rows = max(keys), rows + len(keys)
+            statements.be_careful(conn)
+            until = _until(conn, kept, after, batch_rows)
+            if until is not None:
+                rows, after = rows + _mend(conn, kept, run, after, until), until
             batch.progress(rows, kept.rows, kept.dataset.name)
             batch.checkpoint = mark | {"after": after, "rows": rows}
-        if len(keys) < batch_rows:
+        if until is None:
             return rows
 
 
-def _mend(conn: Connection, kept: KeptPlan, run: Run, after: int, batch_rows: int) -> list[int]:
-    """Mend one batch behind a key; returns the keys of its rows. The caller commits."""
+def _until(conn: Connection, kept: KeptPlan, after: int, batch_rows: int) -> int | None:
+    """Return the last of so many keys behind one; None where the plan speaks of no more."""
+    query = _WINDOW.format(
+        key=sql.Identifier(kept.dataset.key),
+        table=statements.table_of(kept.dataset),
+        after=sql.Literal(after),
+        last_key=sql.Literal(kept.last_key),
+        limit=sql.Literal(batch_rows),
+    )
+    row = statements.cursor_of(conn).execute(query).fetchone()
+    return row[0] if row else None
+
+
+def _mend(conn: Connection, kept: KeptPlan, run: Run, after: int, until: int) -> int:
+    """Mend the rows between two keys; returns how many. The caller commits."""
     dataset, columns = kept.dataset, statements.columns_of(kept.fixes)
     query = _MEND.format(
         key=sql.Identifier(dataset.key),
@@ -152,12 +168,11 @@ def _mend(conn: Connection, kept: KeptPlan, run: Run, after: int, batch_rows: in
         afters=_listed("t.{column}::text as {became}", columns),
         pairs=_listed("({name}, picked.{was}::text, mended.{became})", columns),
         after=sql.Literal(after),
-        last_key=sql.Literal(kept.last_key),
-        limit=sql.Literal(batch_rows),
+        until=sql.Literal(until),
         run_id=sql.Literal(run.id),
         dataset=sql.Literal(dataset.name),
     )
-    return [row[0] for row in statements.cursor_of(conn).execute(query)]
+    return statements.cursor_of(conn).execute(query).rowcount
 
 
 def _listed(template: str, columns: tuple[Mended, ...]) -> sql.Composed:

@@ -111,9 +111,7 @@ def revert(
     behind, rows = int(mark["behind"]), int(mark["rows"])
     while True:
         with run.batch(conn) as batch:
-            conn.execute(text("set local row_security = off"))
-            conn.execute(text("set local lock_timeout = '2s'"))
-            conn.execute(text("set local statement_timeout = '60s'"))
+            statements.be_careful(conn)
             last, picked, done = _revert(conn, dataset, columns, of_run, run.id, behind, batch_rows)
             behind, rows = last or behind, rows + done
             batch.progress(rows, None, dataset.name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ocd.core.errors import ConfigError, ContractBroken
 from ocd.datasets.facts import Dataset
 from ocd.quality import duck
 from ocd.quality.profile.columns import is_open
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: Per suffix, how DuckDB reads it.
 READERS: Mapping[str, Callable[[duckdb.DuckDBPyConnection, str], duckdb.DuckDBPyRelation]] = {
     ".parquet": lambda db, name: db.read_parquet(name),
-    ".csv": lambda db, name: db.read_csv(name),
+    ".csv": lambda db, name: db.read_csv(name, **duck.CSV),
     ".jsonl": lambda db, name: db.read_json(name, format="newline_delimited"),
 }
 #: Types whose smallest and largest value say something and name nobody; of numbers also where they lie.
@@ -44,22 +44,14 @@ def profile_file(path: Path, dataset: Dataset | None = None) -> tuple[FileColumn
     """Return the profile of a file's columns, whose nulls and distinct values are close estimates.
 
     Values are told of numbers and instants only; where `dataset` says which columns hold personal
-    data, not of those. Raises ConfigError for a kind of file or a package that is missing,
-    ContractBroken for a file that cannot be read.
+    data, not of those. Raises ConfigError for a file of another kind or that may not be read and for a
+    missing package, ContractBroken for one that does not read as what it should be.
     """
-    reader = READERS.get(path.suffix)
-    if reader is None:
-        raise ConfigError(f"{path.name}: expected a file that ends in {', '.join(READERS)}")
-    with duck.opened() as db:
-        try:
-            reader(db, str(path)).create_view("file")
-            rows = db.execute("summarize file").fetchall()
-            names = [one[0] for one in db.description or ()]
-        except duck.package().Error as error:
-            kind = type(error).__name__  # its text may quote the file
-            raise ContractBroken(
-                f"{path.name}: {kind}: it does not read as {path.suffix[1:]}"
-            ) from None
+    duck.require(path, READERS)
+    with duck.opened() as db, duck.reading(path.name, path.suffix):
+        READERS[path.suffix](db, glob.escape(str(path))).create_view("file")
+        rows = db.execute("summarize file").fetchall()
+        names = [one[0] for one in db.description or ()]
     hidden = {one.name for one in dataset.columns if not is_open(one)} if dataset else set()
     return tuple(_column(dict(zip(names, row, strict=True)), hidden) for row in rows)
 

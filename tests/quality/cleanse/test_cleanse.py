@@ -6,6 +6,7 @@ import itertools
 import json
 from dataclasses import replace
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -316,7 +317,7 @@ def test_an_attempt_that_ended_between_batches_is_gone_on_with(conn, desk, plan,
     planned = plan(CHATWOOT_CONVERSATIONS)
     run = new_run()
     batches = itertools.count(1)
-    draining = replace(run, is_draining=lambda: next(batches) == 3)
+    draining = replace(run, is_draining=lambda: next(batches) == 7)
 
     with pytest.raises(RunDrained):
         cleansing.apply(conn, planned.hash, run=draining, batch_rows=1)
@@ -328,6 +329,53 @@ def test_an_attempt_that_ended_between_batches_is_gone_on_with(conn, desk, plan,
     assert mark["rows"] == 3
     assert (report.rows, report.fixes) == (5, planned.counts)
     assert [one.row_key for one in conn.execute(CHANGES)] == desk
+
+
+@pytest.fixture
+def read(conn):
+    """Rows of a table that were read so far, by whatever scan."""
+
+    def deed(dataset):
+        conn.execute(text("select pg_stat_force_next_flush()"))
+        conn.commit()
+        found = conn.execute(
+            text("""
+                select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) from pg_stat_user_tables
+                where relid = to_regclass(:table)
+            """),
+            {"table": dataset.table},
+        ).scalar()
+        conn.rollback()
+        return found
+
+    return deed
+
+
+@pytest.mark.parametrize("every", [6, 500], ids=["many faults", "few faults"])
+def test_a_batch_costs_what_it_looks_at_however_large_the_table(
+    conn, db, plan, apply, revert, read, every
+):
+    rows = 3_000
+    conn.execute(
+        text("""
+            insert into landing.chatwoot_conversations (account_id, conversation_id, contact_name, fetched_at)
+            select 1, n, case when n % :every = 0 then ' Ann' else 'Ann' end, now() from generate_series(1, :rows) n
+        """),
+        {"every": every, "rows": rows},
+    )
+    conn.commit()
+    planned = plan(CHATWOOT_CONVERSATIONS)
+    before = read(CHATWOOT_CONVERSATIONS)
+
+    with psycopg.connect(db.owner_url) as owner:  # as large as a table that was never analysed
+        owner.execute("select pg_clear_relation_stats('landing', 'chatwoot_conversations')")
+    _, run = apply(planned.hash, batch_rows=50)
+    applied = read(CHATWOOT_CONVERSATIONS)
+    revert(run.id, batch_rows=50)
+
+    # Once to count again, once for the keys, once to mend; and each mended row by its key.
+    assert applied - before < 5 * rows
+    assert read(CHATWOOT_CONVERSATIONS) - applied < 3 * planned.rows + 100
 
 
 def test_who_lost_the_lease_mends_nothing(conn, desk, plan, new_run, rows_of):

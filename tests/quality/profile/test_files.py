@@ -48,15 +48,25 @@ def test_no_text_is_told_and_what_the_facts_class_is_not_either(path):
     assert "770000" not in said
 
 
-@pytest.mark.parametrize("name", ["rows.parquet", "rows.jsonl"])
+@pytest.mark.parametrize("name", ["rows.parquet", "rows.jsonl", "rows.csv"])
 def test_a_file_that_does_not_read_is_named_and_not_quoted(tmp_path, name):
     path = tmp_path / name
-    path.write_text(f"{{'{SECRET}' ")
+    path.write_text(f"{{'{SECRET}' \n\"")
 
     with pytest.raises(ContractBroken, match=name) as refused:
         profile_file(path)
 
     assert SECRET not in str(refused.value)
+
+
+def test_a_csv_has_all_its_lines(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("name,number\na,1\n#b,2\nc,3\n#d,4\n")
+
+    names, numbers = profile_file(path)
+
+    assert (numbers.rows, numbers.stats["max"]) == (4, "4")
+    assert names.null_share == 0
 
 
 def test_an_unknown_kind_of_file_says_which_are_known(tmp_path):
