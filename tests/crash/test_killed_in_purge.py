@@ -119,18 +119,17 @@ def test_a_purge_stopped_half_way_ends_done_with_every_row_archived_once(
 
     assert night.returncode == 0, output
     assert took_s < 60
-    runs = shell.json("runs", "--job", "lifecycle.purge")
-    assert {run["state"] for run in runs} == {"done"}
-    attempts = [one for run in runs for one in shell.json("show", str(run["id"]))["attempts"]]
-    assert outcome in {one["outcome"] for one in attempts}, "the signal came too late to matter"
-    shell("db", "status")
-    postgres.start()
-    url = postgres.url("worker")
-    for table, ids in before.items():
-        left, archived = ids_of(url, table), archived_ids(shell.home, table)
-        assert len(archived) == len(set(archived)), "a row was archived twice"
-        assert left | set(archived) == ids, "a row was lost"
-        assert not left & set(archived), "an archived row is still there"
+    with shell.attached():
+        runs = shell.json("runs", "--job", "lifecycle.purge")
+        assert {run["state"] for run in runs} == {"done"}
+        attempts = [one for run in runs for one in shell.json("show", str(run["id"]))["attempts"]]
+        assert outcome in {one["outcome"] for one in attempts}, "the signal came too late to matter"
+        url = postgres.url("worker")
+        for table, ids in before.items():
+            left, archived = ids_of(url, table), archived_ids(shell.home, table)
+            assert len(archived) == len(set(archived)), "a row was archived twice"
+            assert left | set(archived) == ids, "a row was lost"
+            assert not left & set(archived), "an archived row is still there"
 
 
 def test_a_purge_killed_at_random_points_loses_and_doubles_nothing():
