@@ -125,5 +125,5 @@ def sweep_homes() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_HOME}*"):
         pid = int(folder.name.removeprefix(_HOME).split("-")[0])
         if folder.stat().st_uid == os.geteuid() and not psutil.pid_exists(pid):
-            Shell(folder / ".ocd")("down")
+            Shell(folder / ".ocd")("down", code=None)
             shutil.rmtree(folder)
