@@ -11,7 +11,7 @@ nightly: venv ## Run tonight's jobs on this clone's own servers (KEEP=1 leaves t
 	@$(OCD) night --local $(if $(KEEP),--keep)
 
 test: venv-dev ## Run the whole test suite on servers that it starts itself
-	@$(VENV)/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile $(ARGS)
+	@$(VENV)/bin/python -m pytest -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: venv-dev ## Measure what the ledger costs, on servers of its own (ARGS="--only worker")
 	@$(VENV)/bin/python -m benchmarks.ledger $(ARGS)

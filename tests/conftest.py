@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 from psycopg import sql
@@ -30,19 +33,47 @@ from ocd.quality.files import load
 from ocd.quality.rule import Rule
 from tasks import runtime
 from tests.factories.clock import NOW
-from tests.shell import Shell
+from tests.shell import Shell, fresh_home, sweep_homes
 
 _numbers = itertools.count()
 
 
+#: What the whole suite keeps at once in temporary folders is less than half of it.
+ROOM_BYTES = 4 << 30
+
+
 def pytest_configure() -> None:
     """Take every configured server out of the environment: tests start their own."""
-    import os
-
+    _keep_in_memory()
     for name in [name for name in os.environ if name.startswith("OCD_")]:
         del os.environ[name]
     # Whatever asks for the settings of this process gets a home of its own, never the clone's.
     runtime.use({"OCD_HOME": str(Path(tempfile.mkdtemp(prefix="ocd-tests-")) / ".ocd")})
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        sweep_homes()
+
+
+def pytest_unconfigure() -> None:
+    """Remove the home of this process."""
+    home = Path(runtime.environment()["OCD_HOME"])
+    runtime.release()
+    shutil.rmtree(home.parent, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the rooms whose files take longest, so that no core waits for the last one."""
+    items.sort(key=lambda item: item.path.parent.name not in {"crash", "tasks"})
+
+
+def _keep_in_memory() -> None:
+    """Put temporary folders into memory where there is room: a database a test is thousands of files."""
+    memory = Path("/dev/shm")
+    if "TMPDIR" in os.environ or not os.access(memory, os.W_OK):
+        return
+    may_run = not os.statvfs(memory).f_flag & os.ST_NOEXEC  # PostgreSQL may be copied there
+    free = min(shutil.disk_usage(memory).free, psutil.virtual_memory().available)
+    if may_run and free >= ROOM_BYTES:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(memory)
 
 
 @dataclass(frozen=True)
@@ -256,18 +287,16 @@ def task_layer(db: Database, broker: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
+def shell() -> Iterator[Shell]:
     """A shell with a fresh home; everything is down afterwards."""
-    made = Shell(tmp_path / ".ocd")
-    yield made
-    made("down")
+    with fresh_home() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def night(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+def night() -> Iterator[Shell]:
     """A home in which one night ran, seeded with planted faults; worker and Flower are still up."""
-    made = Shell(tmp_path_factory.mktemp("night") / ".ocd")
-    made("seed", "--rows", "3000", "--faults")
-    made("night", "--keep")
-    yield made
-    made("down")
+    with fresh_home() as made:
+        made("seed", "--rows", "3000", "--faults")
+        made("night", "--keep")
+        yield made

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -13,12 +16,22 @@ from ocd.core.cluster import Identity, postgres_binaries, scratch_postgres
 from ocd.core.embedded import Servers, redis_binary, secret
 
 
+@contextmanager
+def servers_of(home: Path) -> Iterator[Servers]:
+    """Servers of a home, down and gone afterwards, wherever their data lie."""
+    made = Servers(home)
+    try:
+        yield made
+    finally:
+        made.release()
+        made.stop()
+        shutil.rmtree((home / "postgres").resolve(), ignore_errors=True)
+
+
 @pytest.fixture
 def servers(tmp_path):
-    made = Servers(tmp_path / "home" / ".ocd")
-    yield made
-    made.release()
-    made.stop()
+    with servers_of(tmp_path / "home" / ".ocd") as made:
+        yield made
 
 
 def modes(*folders: Path) -> dict[str, tuple[int, int]]:
@@ -83,33 +96,27 @@ def test_what_was_written_is_there_after_a_restart(servers):
 
 def test_a_long_path_is_no_obstacle(tmp_path):
     deep = tmp_path / ("d" * 60) / ("e" * 60) / ".ocd"
-    servers = Servers(deep)
-    try:
+
+    with servers_of(deep) as servers:
         servers.attach(with_redis=True)
 
         with psycopg.connect(servers.postgres.url("worker")) as conn:
             assert conn.execute("select 1").fetchone() == (1,)
         assert len(servers.redis.url()) < 150
-    finally:
-        servers.release()
-        servers.stop()
 
 
 def test_a_home_that_nobody_may_enter_works_for_root(tmp_path):
     """As root PostgreSQL runs as `nobody`; a closed parent must stay closed."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    servers = Servers(closed / ".ocd")
-    try:
+
+    with servers_of(closed / ".ocd") as servers:
         servers.attach(with_redis=False)
 
         assert servers.postgres.is_running()
         assert stat.S_IMODE(closed.stat().st_mode) == 0o700
         if os.geteuid() == 0:
             assert (servers.home / "postgres").is_symlink()
-    finally:
-        servers.release()
-        servers.stop()
 
 
 def test_a_secret_is_made_once_and_private(tmp_path):

@@ -102,7 +102,8 @@ class Stack(Ledger):
 
     def environment(self, **more: str) -> dict[str, str]:
         """The environment of every process: nothing of ours that the test did not set."""
-        kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+        names = ("HOME", "LANG", "TMPDIR")
+        kept = {name: os.environ[name] for name in names if name in os.environ}
         servers = {
             "OCD_DATABASE_URL": self.database_url,
             "OCD_REDIS_URL": self.redis_url,

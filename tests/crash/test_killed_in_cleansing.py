@@ -8,7 +8,7 @@ import time
 import psycopg
 import pytest
 
-from ocd.core.embedded import Servers
+from ocd.core.embedded import Postgres
 from tests.crash.test_killed_in_purge import stop_workers
 from tests.shell import Shell
 
@@ -22,25 +22,22 @@ FILL = """
 
 @pytest.fixture
 def desk(shell: Shell):
-    """A home with faulty conversations, its servers held up."""
+    """A home with faulty conversations and a worker."""
     shell.environment = {"OCD_LEASE_S": "3", "OCD_WORKER_CONCURRENCY": "1"}
-    shell("db", "upgrade")
-    servers = Servers(shell.home)
-    servers.attach(with_redis=False)
-    with psycopg.connect(servers.postgres.url("owner"), autocommit=True) as owner:
+    shell.keep_up()
+    with psycopg.connect(Postgres(shell.home).url("owner"), autocommit=True) as owner:
         owner.execute(FILL.format(rows=ROWS))
-    yield shell
-    servers.release()
+    return shell
 
 
 def content(home):
-    with psycopg.connect(Servers(home).postgres.url("worker")) as conn:
+    with psycopg.connect(Postgres(home).url("worker")) as conn:
         rows = conn.execute("select c::text from landing.chatwoot_conversations c order by id")
         return [row[0] for row in rows]
 
 
 def changes(home):
-    with psycopg.connect(Servers(home).postgres.url("worker")) as conn:
+    with psycopg.connect(Postgres(home).url("worker")) as conn:
         return [row[0] for row in conn.execute("select row_key from ocd.cleansing_change")]
 
 

@@ -24,7 +24,7 @@ from ocd.ledger.claims import Ending
 from ocd.ledger.enqueue import Order
 from ocd.ledger.states import State
 from ocd.ledger.windows import Daily
-from tests.shell import Shell
+from tests.shell import Shell, fresh_home
 
 RETRY = Ending(
     State.QUEUED,
@@ -130,17 +130,13 @@ def test_a_new_system_says_what_is_missing(shell):
     assert "all is well" not in said
 
 
-def test_a_look_starts_no_redis(tmp_path):
+def test_a_look_starts_no_redis():
     """Of its home's own servers a look needs PostgreSQL only."""
-    home = tmp_path / ".ocd"
-    embedded = Shell(home)
+    with fresh_home() as embedded:
+        said = embedded("status").stdout
 
-    said = embedded("status").stdout
-
-    embedded("down")
-    assert "Redis does not answer" in said
-    assert not (home / "redis" / "redis.pid").exists()
-    assert not (home / "redis" / "redis.conf").exists()
+        assert "Redis does not answer" in said
+        assert not (embedded.home / "redis").exists()
 
 
 def test_a_system_in_which_everyone_is_heard_is_well(tmp_path, db, shell):

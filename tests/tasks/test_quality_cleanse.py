@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from ocd.core.embedded import Servers
-from tests.shell import Shell
+from ocd.core.embedded import Postgres
+from tests.shell import fresh_home
 
 FILL = """
     insert into landing.shopify_orders (shop_domain, order_id, currency)
@@ -15,21 +15,17 @@ FILL = """
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    """A home with three faulty orders, its servers held up."""
-    made = Shell(tmp_path_factory.mktemp("desk") / ".ocd")
-    made("db", "upgrade")
-    servers = Servers(made.home)
-    servers.attach(with_redis=False)
-    with psycopg.connect(servers.postgres.url("owner"), autocommit=True) as owner:
-        owner.execute(FILL)
-    yield made
-    servers.release()
-    made("down")
+def desk():
+    """A home with three faulty orders and a worker."""
+    with fresh_home() as made:
+        made.keep_up()
+        with psycopg.connect(Postgres(made.home).url("owner"), autocommit=True) as owner:
+            owner.execute(FILL)
+        yield made
 
 
 def currencies(desk):
-    with psycopg.connect(Servers(desk.home).postgres.url("worker")) as conn:
+    with psycopg.connect(Postgres(desk.home).url("worker")) as conn:
         return [
             row[0]
             for row in conn.execute(

@@ -6,22 +6,19 @@ import psycopg
 import pytest
 import yaml
 
-from ocd.core.embedded import Servers
-from tests.shell import Shell
+from ocd.core.embedded import Postgres
+from tests.shell import fresh_home
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory):
-    """A home with sample rows, analysed."""
-    made = Shell(tmp_path_factory.mktemp("desk") / ".ocd")
-    made("seed", "--rows", "3000")
-    servers = Servers(made.home)
-    servers.attach(with_redis=False)
-    with psycopg.connect(servers.postgres.url("owner"), autocommit=True) as owner:
-        owner.execute("analyze")
-    yield made
-    servers.release()
-    made("down")
+def desk():
+    """A home with sample rows, analysed, and a worker."""
+    with fresh_home() as made:
+        made.keep_up()
+        made("seed", "--rows", "3000")
+        with psycopg.connect(Postgres(made.home).url("owner"), autocommit=True) as owner:
+            owner.execute("analyze")
+        yield made
 
 
 def test_a_table_is_profiled_on_the_spot(desk):
@@ -121,7 +118,7 @@ def test_tables_are_held_against_each_other_and_the_past_is_shown(desk):
 
 def test_a_table_is_compared_with_a_copy_of_it(desk, tmp_path):
     url_file = tmp_path / "copy.url"
-    url = Servers(desk.home).postgres.url("owner")
+    url = Postgres(desk.home).url("owner")
     url_file.write_text(url)
     with psycopg.connect(url, autocommit=True) as owner:
         owner.execute("create table public.restored as select * from agent_queries")

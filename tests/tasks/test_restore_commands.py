@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import psutil
 import psycopg
@@ -144,6 +145,7 @@ def planted(night):
 
 
 def test_who_was_erased_stands_nowhere_that_a_home_keeps(planted):
+    planted = replace(planted, is_fresh=True)
     listing, said = ProcessList(), []
     listing.start()
     number = str(json.loads(erase(planted, f"conversation:{TALK}").stdout)["erasure"])
