@@ -498,6 +498,38 @@ def test_an_old_archive_whose_bytes_outlived_a_kill_goes_with_the_next_run(
     assert theirs(unpacked(store, "archives")) == []
 
 
+def test_bytes_that_are_gone_are_not_looked_after_again(
+    conn, store, person, prove, delete, ask, forget
+):
+    prove()
+    delete()
+    forget(ask(f"conversation:{TALK}"))
+    conn.execute(
+        text(
+            "update ocd.artifact set deleted_at = clock_timestamp() where removed_at is not null"  # as rotation does
+        )
+    )
+    conn.commit()
+    asked = []
+
+    class Listening(FolderStore):
+        def delete(self, name):
+            asked.append(name)
+
+    forget(ask("conversation:nobody"), store=Listening(store.root))
+
+    assert asked == []
+
+
+def test_every_batch_goes_on_behind_the_one_before(conn, person, ask, forget, monkeypatch):
+    monkeypatch.setattr(erase, "BATCH_ROWS", 2)
+
+    report = forget(ask(*SAID))
+
+    assert report.tables["agent_queries"] == 6
+    assert len(ids(conn, "agent_queries")) == 1500
+
+
 def test_an_archive_that_does_not_read_back_stays(conn, store, person, prove, delete, ask, forget):
     prove()
     delete()
