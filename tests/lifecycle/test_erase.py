@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -17,7 +18,7 @@ from ocd.datasets.subjects import TRACED, Kind
 from ocd.ledger import holds
 from ocd.ledger.evidence import to_evidence
 from ocd.ledger.holds import Held
-from ocd.lifecycle import copying, erase, erasures, tombstones
+from ocd.lifecycle import copying, erase, erasures, manifest, tombstones
 from ocd.lifecycle.restore import BACKUP, PURGE
 from ocd.lifecycle.verify import verify
 from tests.conftest import KEYS
@@ -291,6 +292,21 @@ def test_a_damaged_backup_stops_no_erasure_and_expires_early(
         {"folder": folder},
     ).scalar_one()
     assert latest <= report.gone_by
+
+
+def test_a_backup_with_a_table_of_another_name_stops_no_erasure(
+    conn, store, person, back_up, ask, forget
+):
+    """As one has that was made before a dataset was renamed, or by a later version."""
+    folder = back_up()
+    made = manifest.read(store, f"{folder}/manifest.json", KEYS)
+    old = f"{folder}-old"
+    parts = (replace(made.parts[0], dataset="agent_drafts"), *made.parts[1:])
+    manifest.write(store, replace(made, name=f"{old}/manifest.json", parts=parts), KEYS)
+
+    report = forget(ask(*SAID))
+
+    assert report.backups == {folder: 26, old: 0}
 
 
 def test_new_rows_of_somebody_who_comes_again_are_restored(
