@@ -18,7 +18,7 @@ from ocd.datasets.subjects import TRACED, Kind
 from ocd.ledger import holds
 from ocd.ledger.evidence import to_evidence
 from ocd.ledger.holds import Held
-from ocd.lifecycle import copying, erase, erasures, manifest, tombstones
+from ocd.lifecycle import copying, erase, erasures, manifest, portions, tombstones
 from ocd.lifecycle.restore import BACKUP, PURGE
 from ocd.lifecycle.verify import verify
 from tests.conftest import KEYS
@@ -251,6 +251,40 @@ def test_a_backup_without_the_person_keeps_its_time(conn, back_up, ask, forget):
     after = dict(conn.execute(text("select name, expires_at from ocd.artifact")).all())
     assert {name: after[name] for name, _ in before} == dict(before)
     assert report.gone_by is None
+
+
+def test_a_backup_at_work_meanwhile_expires_within_the_laws_time(
+    conn, store, person, back_up, ask, forget, start_run, monkeypatch
+):
+    """Its manifest is written when the erasure has looked at all backups; its snapshot is of before."""
+    now = conn.execute(text("select clock_timestamp()")).scalar_one()
+    before = back_up("2026-11-22")
+    write = manifest.write
+
+    def erase_then_write(*given):
+        forget(ask(f"order:{ORDER}", received_at=now))
+        conn.execute(text("update ocd.artifact set expires_at = expires_at + interval '1 year'"))
+        conn.commit()
+        return write(*given)
+
+    monkeypatch.setattr(manifest, "write", erase_then_write)
+    at_work = back_up("2026-11-23")
+    monkeypatch.undo()
+    after = back_up("2026-11-24")
+
+    report = erasures.watch(conn, run=start_run("lifecycle.watch_erasures"), now=now)
+
+    early = set(
+        conn.execute(
+            text("select name from ocd.artifact where expires_at <= :due"),
+            {"due": now + timedelta(days=30)},
+        ).scalars()
+    )
+    assert early == {name for name in store.list("backups") if name.startswith(f"{at_work}/")}
+    assert report.shortened == len(early) > 0
+    assert {before, after} <= set(portions.folders(store))
+    again = erasures.watch(conn, run=start_run("lifecycle.watch_erasures", "2026-11-24"), now=now)
+    assert again.shortened == 0
 
 
 def test_verification_still_proves_every_byte_and_counts_the_persons_rows(
