@@ -100,7 +100,9 @@ def test_stream_and_table_agree_about_payloads(conn, payload, is_theirs):
     assert (sieve.removed, cursor.fetchone()[0]) == (is_theirs, is_theirs)
 
 
-@pytest.mark.parametrize("wanted", ["1042", "01042", "²", "\u0661", "-5", "99999999999999999999", "0"])
+@pytest.mark.parametrize(
+    "wanted", ["1042", "01042", "²", "\u0661", "-5", "99999999999999999999", "0"]
+)
 def test_stream_and_table_agree_about_numbers(conn, wanted):
     conn.execute(
         text(
