@@ -95,10 +95,22 @@ class Archive:
         conn.rollback()
         return found
 
-    def seal(self, conn: Connection, plan: PurgePlan, columns: dict[str, str]) -> str | None:
-        """Write the manifest of all batches and remove what crashed attempts left; None without a batch."""
-        batches = self.batches(conn)
-        self._remove_orphans({one["archive"] for one in batches})
+    def remove_orphans(self, batches: list[dict[str, Any]]) -> None:
+        """Remove what crashed attempts left: objects of this run that none of its committed batches names."""
+        kept = {one["archive"] for one in batches}
+        place = self.folder.rpartition("/")[0]
+        for name in self.store.list(place):
+            if name.startswith(f"{self.folder}-f") and name not in kept:
+                self.store.delete(name)
+
+    def seal(
+        self,
+        conn: Connection,
+        plan: PurgePlan,
+        columns: dict[str, str],
+        batches: list[dict[str, Any]],
+    ) -> str | None:
+        """Write the manifest of all batches; None where there is none. The caller commits."""
         if not batches:
             return None
         manifest = {
@@ -114,15 +126,8 @@ class Archive:
             "chunks": batches,
         }
         content = json.dumps(manifest, indent=1).encode()
-        with self.run.batch(conn):
-            name = f"{self.folder}.manifest.json"
-            return self.keeper.put(conn, SOURCE, "archive-manifest", name, content).name
-
-    def _remove_orphans(self, kept: set[str]) -> None:
-        place = self.folder.rpartition("/")[0]
-        for name in self.store.list(place):
-            if name.startswith(f"{self.folder}-f") and name not in kept:
-                self.store.delete(name)
+        name = f"{self.folder}.manifest.json"
+        return self.keeper.put(conn, SOURCE, "archive-manifest", name, content).name
 
 
 def _compare_with_storage(store: Store, copied: copying.Copied) -> None:

@@ -75,19 +75,25 @@ def backup(
     try:
         made = _copied(conn, run, store, folder)
         stored = manifest.write(store, made, keys)
+        report = _report(made)
         with run.batch(conn) as batch:
             _record(conn, run, keeper, made, stored)
             batch.progress(len(made.parts), len(made.parts), "tables")
+            batch.report = report
             is_recorded = True
     except BaseException as error:
-        # Once recorded, the commit may stand whatever was raised (a drain, a cancel, a connection that broke
-        # on the way back); only a lost lease says that it does not.
+        # Once recorded, the commit may stand whatever was raised (a connection that broke on the way back);
+        # only a lost lease says that it does not.
         if not is_recorded or isinstance(error, LeaseLost):
             _forget(conn, store, folder)
         raise
     log.info("backed_up", extra={"rows": made.rows, "manifest": stored.name})
+    return report
+
+
+def _report(made: Manifest) -> BackupReport:
     return BackupReport(
-        stored.name,
+        made.name,
         made.snapshot_at,
         {one.dataset: one.rows for one in made.parts},
         sum(one.raw_bytes for one in made.parts),

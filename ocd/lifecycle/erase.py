@@ -224,8 +224,8 @@ def _erase_rows(
     """
     condition, values = traced.condition(dataset, subjects)
     query = sql.SQL(
-        "delete from {table} where {key} in"
-        " (select {key} from {table} where {condition} and {free} order by {key} limit {rows})"
+        "delete from {table} where {key} in (select {key} from {table}"
+        " where {key} > %(after)s and {condition} and {free} order by {key} limit {rows}) returning {key}"
     ).format(
         table=copying.table_of(dataset),
         key=sql.Identifier(dataset.key),
@@ -233,14 +233,16 @@ def _erase_rows(
         free=holds.free(dataset),
         rows=sql.Literal(BATCH_ROWS),
     )
-    rows = -1
-    while rows:
+    keys = [-(2**63)]
+    while keys:
         with run.batch(conn) as batch:
             conn.execute(text("set local row_security = off"))
             conn.execute(text("set local lock_timeout = '10s'"))
-            rows = copying.cursor_of(conn).execute(query, values).rowcount
-            if rows:
-                tables[dataset.name] = tables.get(dataset.name, 0) + rows
+            # Behind the last batch: looking from the beginning would cost every batch those before it.
+            rows = copying.cursor_of(conn).execute(query, values | {"after": max(keys)})
+            keys = [int(row[0]) for row in rows]
+            if keys:
+                tables[dataset.name] = tables.get(dataset.name, 0) + len(keys)
             batch.checkpoint = {"tables": tables}
             batch.progress(sum(tables.values()), None, f"rows of {dataset.name} erased")
     if search.held_rows(conn, dataset, subjects):

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from sqlalchemy import Connection, text
 
 from ocd.core.errors import ConfigError
+from ocd.core.sqlfiles import statement
 from ocd.datasets.subjects import Kind, Subject
 from ocd.ledger import incidents
 from ocd.ledger.run import Run
@@ -18,6 +19,7 @@ from ocd.lifecycle import deadlines, restore
 from ocd.lifecycle.deadlines import Clock, Warned
 
 HOW_TO = "docs/how-to/answer-an-erasure-request.md"
+_SHORTEN = statement(__file__, "shorten_late_backups.sql")
 _ALL_DEADLINES = ("acknowledge", "erase")
 
 
@@ -138,13 +140,14 @@ def requests(conn: Connection, *, with_ended: bool = False) -> list[dict[str, An
 
 @dataclass(frozen=True)
 class WatchReport:
-    """How the clocks of open requests stand."""
+    """How the clocks of open requests stand; `shortened` are files of backups that now expire earlier."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     open: int
     warned: int
     over: int
     forgotten: int
+    shortened: int
 
     @property
     def rows(self) -> int:
@@ -160,7 +163,10 @@ class WatchReport:
 
 
 def watch(conn: Connection, *, run: Run, now: datetime) -> WatchReport:
-    """Open an incident for each deadline that comes near or has passed; forget old conditions. Commits once."""
+    """Open an incident for each deadline that comes near or has passed. Commits once.
+
+    Also lets backups expire early that were at work during an erasure, and forgets old conditions.
+    """
     warned: list[Warned] = []
     with run.batch(conn):
         rows = conn.execute(
@@ -183,7 +189,9 @@ def watch(conn: Connection, *, run: Run, now: datetime) -> WatchReport:
                 _tell(conn, run, row.id, one)
             warned += found
         forgotten = restore.forget_old(conn, now=now)
-    return WatchReport(len(rows), len(warned), sum(one.is_over for one in warned), forgotten)
+        shortened = len(conn.execute(_SHORTEN).all())
+    over = sum(one.is_over for one in warned)
+    return WatchReport(len(rows), len(warned), over, forgotten, shortened)
 
 
 def _tell(conn: Connection, run: Run, number: int, one: Warned) -> None:

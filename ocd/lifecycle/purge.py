@@ -144,12 +144,16 @@ def purge(
     trust.check_copy(conn, dataset, store, window=run.window)
     attempt = _Attempt(conn, dataset, found, run, archive, terms, counted, before)
     attempt.carry_out()
-    sealed = archive.seal(conn, found, attempt.columns)
+    told = replace(_report(conn, dataset, found, counted, asks), **attempt.outcome())
+    batches = archive.batches(conn)
+    archive.remove_orphans(batches)
+    with run.batch(conn) as batch:
+        sealed = archive.seal(conn, found, attempt.columns, batches)
+        batch.report = told = replace(told, archive=sealed)
     log.info(
         "purged", extra={"dataset": dataset.name, "rows": attempt.done, "chunks": attempt.last}
     )
-    told = _report(conn, dataset, found, counted, asks)
-    return replace(told, archive=sealed, **attempt.outcome())
+    return told
 
 
 def _planned(
@@ -333,7 +337,7 @@ class _Attempt:
     def outcome(self) -> dict[str, Any]:
         """Return what a report says of a real run; cleans up behind it first."""
         missing = self.counted.rows - self.done - self.skipped
-        is_vacuumed = self.done > self.earlier and tidy.vacuum(self.run.engine, self.dataset)
+        is_vacuumed = self.done > 0 and tidy.vacuum(self.run.engine, self.dataset)
         return {
             "is_dry": False,
             "rows": self.done,

@@ -274,6 +274,9 @@ def _insert(place: Place, portion: Portion, choice: Choice, keys: list[int]) -> 
     """Insert what is missing of these keys and say what became of the others; a dry run takes it back."""
     conn = place.conn
     conn.execute(text("set local row_security = off"))
+    # Row by row, by key: a small table would be read whole for every batch, and it grows with each.
+    conn.execute(text("set local enable_hashjoin = off"))
+    conn.execute(text("set local enable_mergejoin = off"))
     if place.is_scratch:
         conn.execute(text("set local session_replication_role = replica"))
     else:

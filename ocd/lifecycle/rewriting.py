@@ -149,7 +149,7 @@ def remove_replaced(conn: Connection, store: Store) -> None:
     names = conn.execute(
         text("""
             select a.name from ocd.artifact a join ocd.archive_rewrite w on a.run_id = w.run_id
-            where a.kind = 'archive' and a.removed_at is not null group by a.name
+            where a.kind = 'archive' and a.removed_at is not null and a.deleted_at is null group by a.name
         """)
     ).scalars()
     for name in list(names):

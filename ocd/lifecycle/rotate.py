@@ -10,7 +10,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, ClassVar
@@ -29,6 +29,8 @@ _LEANED = statement(__file__, "list_leaned_backups.sql")
 _EXPIRED = statement(__file__, "list_expired.sql")
 #: Rows marked in one transaction.
 PAGE = 200
+#: Names of removed backups that a report lists.
+SHOWN_BACKUPS = 50
 #: An object without a row that is younger may belong to a run that is at work.
 ORPHAN_AGE = timedelta(days=1)
 #: What a run of ours writes rows to; anything else below our prefix is none of our business.
@@ -75,6 +77,9 @@ class Rotation:
 
 @dataclass
 class _Tally:
+    """What was removed so far; stands in the run's checkpoint, so that whoever goes on tells all of it."""
+
+    backups: list[str] = field(default_factory=list)
     files: int = 0
     orphans: int = 0
     bytes: int = 0
@@ -103,9 +108,9 @@ def reasons(conn: Connection, rotation: Rotation, now: datetime) -> dict[int, tu
 
 def plan(conn: Connection, *, store: Store, rotation: Rotation, now: datetime) -> RotationReport:
     """Return what a rotation would remove now. Changes nothing."""
-    tally = _Tally()
     stays = reasons(conn, rotation, now)
     gone = [one["manifest"] for one in list_backups(conn) if one["id"] not in stays]
+    tally = _Tally(gone)
     files = {row.id: row.size_bytes for name in gone for row in _files_of(conn, name)}
     for page in _expired(conn, now):
         files |= {row.id: row.size_bytes for row in page}
@@ -114,17 +119,17 @@ def plan(conn: Connection, *, store: Store, rotation: Rotation, now: datetime) -
         tally.orphans += 1
         tally.bytes += orphan.size_bytes
     conn.rollback()
-    return _report(tally, stays, gone, is_dry=True)
+    return _report(tally, stays, is_dry=True)
 
 
 def rotate(
     conn: Connection, *, run: Run, store: Store, rotation: Rotation, now: datetime
 ) -> RotationReport:
     """Remove what is past its time. Commits every page; a lost lease rolls the page back."""
-    tally = _Tally()
-    _delete_marked(conn, run, store, tally=None)  # what a killed rotation had marked
+    tally = _Tally(**(run.checkpoint or {}))
+    # What an earlier run had marked is not this one's; what an earlier attempt had is.
+    _delete_marked(conn, run, store, tally if run.checkpoint else None)
     orphans = list(_orphans(conn, store, now))
-    removed = []
     stays = reasons(conn, rotation, now)
     candidates = [one for one in list_backups(conn) if one["id"] not in stays]
     for number, one in enumerate(candidates, start=1):
@@ -132,31 +137,35 @@ def rotate(
             # Looked at again: a hold or a purge may have come meanwhile.
             if one["id"] not in reasons(conn, rotation, now):
                 _mark(conn, [row.id for row in _files_of(conn, one["manifest"])])
-                removed.append(one["manifest"])
+                tally.backups.append(one["manifest"])
             batch.progress(number, len(candidates), "backups")
+            batch.checkpoint = asdict(tally)
         _delete_marked(conn, run, store, tally)
     for page in _expired(conn, now):
-        with run.batch(conn):
+        with run.batch(conn) as batch:
             _mark(conn, [row.id for row in page])
+            batch.checkpoint = asdict(tally)
         _delete_marked(conn, run, store, tally)
     for orphan in orphans:
         run.check()
         store.delete(orphan.name)
         tally.orphans += 1
         tally.bytes += orphan.size_bytes
+    with run.batch(conn) as batch:
+        report = _report(tally, reasons(conn, rotation, now), is_dry=False)
+        batch.report = report
     log.info(
-        "rotated", extra={"backups": len(removed), "files": tally.files, "orphans": tally.orphans}
+        "rotated",
+        extra={"backups": len(tally.backups), "files": tally.files, "orphans": tally.orphans},
     )
-    return _report(tally, reasons(conn, rotation, now), removed, is_dry=False)
+    return report
 
 
-def _report(
-    tally: _Tally, stays: dict[int, tuple[str, ...]], removed: list[str], *, is_dry: bool
-) -> RotationReport:
+def _report(tally: _Tally, stays: dict[int, tuple[str, ...]], *, is_dry: bool) -> RotationReport:
     return RotationReport(
         is_dry,
         dict(sorted(Counter(reason for found in stays.values() for reason in found).items())),
-        tuple(removed[:50]),
+        tuple(tally.backups[:SHOWN_BACKUPS]),
         tally.files,
         tally.orphans,
         tally.bytes,
@@ -203,14 +212,15 @@ def _delete_marked(conn: Connection, run: Run, store: Store, tally: _Tally | Non
     ).all():
         for row in rows:
             store.delete(row.name)
-        with run.batch(conn):
+        if tally is not None:
+            tally.files += len(rows)
+            tally.bytes += sum(row.size_bytes for row in rows)
+        with run.batch(conn) as batch:
             conn.execute(
                 text("update ocd.artifact set deleted_at = clock_timestamp() where id = any(:ids)"),
                 {"ids": [row.id for row in rows]},
             )
-        if tally is not None:
-            tally.files += len(rows)
-            tally.bytes += sum(row.size_bytes for row in rows)
+            batch.checkpoint = asdict(tally) if tally else None
 
 
 def _orphans(conn: Connection, store: Store, now: datetime) -> Iterator[Listed]:

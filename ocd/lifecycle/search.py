@@ -8,7 +8,7 @@ from contextlib import suppress
 from psycopg import sql
 from sqlalchemy import Connection, text
 
-from ocd.core.errors import ContractBroken
+from ocd.core.errors import ContractBroken, UnknownName
 from ocd.core.signing import SigningKeys
 from ocd.core.store import Store
 from ocd.datasets.facts import Dataset
@@ -115,7 +115,8 @@ def in_backups(
 ) -> dict[str, int]:
     """Return rows per backup that holds any; reads every part in which there could be one.
 
-    A damaged backup counts with 0 rows: what may lie in it cannot be told.
+    A damaged backup, or one with a table that this code no longer knows, counts with 0 rows: what may lie in it
+    cannot be told.
     """
     found = {}
     for folder in portions.folders(store):
@@ -123,7 +124,7 @@ def in_backups(
             backup = portions.open_backup(conn, store, folder, keys)
             parts = portions.of_backup(store, backup)
             rows = _count([one for one in parts if one.dataset in TRACED], subjects, run)
-        except ContractBroken:
+        except (ContractBroken, UnknownName):
             found[folder] = 0
         else:
             found |= {folder: rows} if rows else {}

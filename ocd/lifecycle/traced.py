@@ -17,36 +17,39 @@ Known = Callable[[Kind, str], bool]
 
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _ESCAPES = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
-_BIGINT_DIGITS = 18
+#: A number as the database prints it: the same subject is found in tables and in copies.
+_BIGINT = re.compile(r"0|[1-9][0-9]{0,17}", re.ASCII)
 
 
 def condition(
     dataset: Dataset, subjects: Iterable[Subject]
 ) -> tuple[sql.Composed, dict[str, list[Any]]]:
-    """Return a condition for the rows of these subjects, and its parameters: ids never stand in SQL."""
+    """Return a condition for the rows of these subjects, and its parameters: ids never stand in SQL.
+
+    Where a column is null it is null: for a WHERE, not for a NOT. Columns stand bare, so that their indexes serve.
+    """
     wanted = list(subjects)
     types = {one.name: one.type for one in dataset.columns}
     parts: list[sql.Composable] = []
     values: dict[str, list[Any]] = {}
     for number, trace in enumerate(traces(dataset)):
-        ids = [one.id for one in wanted if one.kind is trace.kind]
+        kind = "text" if trace.key else types[trace.column]
         name = f"ids_{number}"
-        if types[trace.column] == "bigint":
-            values[name] = [int(one) for one in ids if one.isdigit() and len(one) <= _BIGINT_DIGITS]
-            parts.append(_is_any("{} = any({}::bigint[])", trace, name))
-        elif trace.key is None:
-            values[name] = [trace.prefix + one for one in ids] + ids
-            column = "{}" if types[trace.column] == "text" else "{}::text"
-            parts.append(_is_any(column + " = any({}::text[])", trace, name))
-        else:
-            values[name] = ids
-            parts.append(_is_any(f"{{}} ->> '{trace.key}' = any({{}}::text[])", trace, name))
-    return sql.SQL("(coalesce({}, false))").format(sql.SQL(" or ").join(parts)), values
+        values[name] = _as_stored(kind, trace, [one.id for one in wanted if one.kind is trace.kind])
+        key = sql.SQL(" ->> {}").format(sql.Literal(trace.key)) if trace.key else sql.SQL("")
+        parts.append(
+            sql.SQL("{}{} = any({}::{}[])").format(
+                sql.Identifier(trace.column), key, sql.Placeholder(name), sql.SQL(kind)
+            )
+        )
+    return sql.SQL("({})").format(sql.SQL(" or ").join(parts)), values
 
 
-def _is_any(text: str, trace: Trace, name: str) -> sql.Composed:
-    found = sql.SQL(text).format(sql.Identifier(trace.column), sql.Placeholder(name))
-    return sql.SQL("coalesce({}, false)").format(found)
+def _as_stored(kind: str, trace: Trace, ids: list[str]) -> list[Any]:
+    """Return the ids as a column of that type holds them."""
+    if kind == "bigint":
+        return [int(one) for one in ids if _BIGINT.fullmatch(one)]
+    return [trace.prefix + one for one in ids] + ids if trace.prefix else ids
 
 
 class Sieve:

@@ -117,10 +117,11 @@ def verify(
         compared,
         erased_rows,
     )
+    different = [f"{one.dataset}: {one.reason}" for one in compared if not one.is_equal]
     with run.batch(conn) as batch:
         _record(conn, run, keeper, report)
         batch.progress(len(compared), len(compared), "tables compared")
-    different = [f"{one.dataset}: {one.reason}" for one in compared if not one.is_equal]
+        batch.report = None if different else report
     if different:
         raise ContractBroken(
             f"backup of run {backup.run_id} is not what it was made from: {'; '.join(different)}"

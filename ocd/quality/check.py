@@ -121,7 +121,9 @@ def check(
         drawn = _page(conn, rules, run, now, stops)
         keeper.put(conn, SOURCE, "quality-page", f"{name}.html", drawn)
         batch.progress(len(tables), len(tables), "tables")
-    return report(tables, judged, stored.name)
+        found = report(tables, judged, stored.name)
+        batch.report = found
+    return found
 
 
 def _page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -207,6 +208,7 @@ def test_a_report_commits_with_the_last_batch_and_outlives_the_attempt(conn, db,
 
     with run.batch(conn) as batch:
         batch.report = report
+    time.sleep(0.1)  # the lease ends
     heir = take(db, run.id)
 
     assert (run.settled, heir.settled) == (None, Settled(7, to_evidence(report)))

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from ocd.core.db import redacted, sqlalchemy_url
-from ocd.core.errors import ConfigError, LeaseLost, RunDrained, SchemaMismatch
+from ocd.core.errors import ConfigError, LeaseLost, SchemaMismatch
 from ocd.ledger import claims
 from ocd.ledger.claims import Ending
+from ocd.ledger.evidence import to_evidence
 from ocd.ledger.states import State
 from ocd.lifecycle import copying
 from ocd.lifecycle.backup import backup
@@ -132,25 +133,26 @@ def indexed(conn):
     return found
 
 
-def test_a_drain_after_the_commit_keeps_the_backup(conn, store, keeper_for, start_run):
+def test_a_drain_after_the_commit_changes_nothing(conn, store, keeper_for, start_run):
     add_queries(conn, 10, created_at=NOW)
     run = start_run("lifecycle.backup")
     run.is_draining = lambda: any(name.endswith("manifest.json") for name in store.list("backups"))
 
-    with pytest.raises(RunDrained):
-        backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
+    report = backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
 
     assert indexed(conn) == set(store.list("backups"))
+    assert report.rows_by_dataset["agent_queries"] == 10
 
 
-def test_a_backup_taken_over_after_its_commit_is_made_again(conn, db, store, keeper_for, start_run):
-    """Same run, same generation, next fence: as after a crash between commit and ending, or a drain."""
+def test_a_backup_taken_over_after_its_commit_is_not_made_again(
+    conn, db, store, keeper_for, start_run
+):
+    """Same run, same generation, next fence: as after a crash between commit and ending."""
     run = start_run("lifecycle.backup")
-    backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
+    report = backup(conn, run=run, store=store, keeper=keeper_for(run), keys=KEYS)
     with db.engine.begin() as other:
         claims.finish(other, run, Ending(State.QUEUED, "drained"))
+
     heir = claims.claim(db.engine, run.id, job=run.job, worker="heir", lease_s=30)
 
-    backup(conn, run=heir, store=store, keeper=keeper_for(heir), keys=KEYS)
-
-    assert indexed(conn) == set(store.list("backups"))
+    assert to_evidence(heir.settled) == to_evidence(report)

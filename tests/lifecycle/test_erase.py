@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import psycopg
@@ -17,7 +18,7 @@ from ocd.datasets.subjects import TRACED, Kind
 from ocd.ledger import holds
 from ocd.ledger.evidence import to_evidence
 from ocd.ledger.holds import Held
-from ocd.lifecycle import copying, erase, erasures, tombstones
+from ocd.lifecycle import copying, erase, erasures, manifest, portions, tombstones
 from ocd.lifecycle.restore import BACKUP, PURGE
 from ocd.lifecycle.verify import verify
 from tests.conftest import KEYS
@@ -252,6 +253,40 @@ def test_a_backup_without_the_person_keeps_its_time(conn, back_up, ask, forget):
     assert report.gone_by is None
 
 
+def test_a_backup_at_work_meanwhile_expires_within_the_laws_time(
+    conn, store, person, back_up, ask, forget, start_run, monkeypatch
+):
+    """Its manifest is written when the erasure has looked at all backups; its snapshot is of before."""
+    now = conn.execute(text("select clock_timestamp()")).scalar_one()
+    before = back_up("2026-11-22")
+    write = manifest.write
+
+    def erase_then_write(*given):
+        forget(ask(f"order:{ORDER}", received_at=now))
+        conn.execute(text("update ocd.artifact set expires_at = expires_at + interval '1 year'"))
+        conn.commit()
+        return write(*given)
+
+    monkeypatch.setattr(manifest, "write", erase_then_write)
+    at_work = back_up("2026-11-23")
+    monkeypatch.undo()
+    after = back_up("2026-11-24")
+
+    report = erasures.watch(conn, run=start_run("lifecycle.watch_erasures"), now=now)
+
+    early = set(
+        conn.execute(
+            text("select name from ocd.artifact where expires_at <= :due"),
+            {"due": now + timedelta(days=30)},
+        ).scalars()
+    )
+    assert early == {name for name in store.list("backups") if name.startswith(f"{at_work}/")}
+    assert report.shortened == len(early) > 0
+    assert {before, after} <= set(portions.folders(store))
+    again = erasures.watch(conn, run=start_run("lifecycle.watch_erasures", "2026-11-24"), now=now)
+    assert again.shortened == 0
+
+
 def test_verification_still_proves_every_byte_and_counts_the_persons_rows(
     conn, store, keeper_for, person, back_up, ask, forget, start_run, scratch
 ):
@@ -291,6 +326,21 @@ def test_a_damaged_backup_stops_no_erasure_and_expires_early(
         {"folder": folder},
     ).scalar_one()
     assert latest <= report.gone_by
+
+
+def test_a_backup_with_a_table_of_another_name_stops_no_erasure(
+    conn, store, person, back_up, ask, forget
+):
+    """As one has that was made before a dataset was renamed, or by a later version."""
+    folder = back_up()
+    made = manifest.read(store, f"{folder}/manifest.json", KEYS)
+    old = f"{folder}-old"
+    parts = (replace(made.parts[0], dataset="agent_drafts"), *made.parts[1:])
+    manifest.write(store, replace(made, name=f"{old}/manifest.json", parts=parts), KEYS)
+
+    report = forget(ask(*SAID))
+
+    assert report.backups == {folder: 26, old: 0}
 
 
 def test_new_rows_of_somebody_who_comes_again_are_restored(
@@ -496,6 +546,38 @@ def test_an_old_archive_whose_bytes_outlived_a_kill_goes_with_the_next_run(
     forget(number, run=start_run("lifecycle.erase", subject={"request": number}))
 
     assert theirs(unpacked(store, "archives")) == []
+
+
+def test_bytes_that_are_gone_are_not_looked_after_again(
+    conn, store, person, prove, delete, ask, forget
+):
+    prove()
+    delete()
+    forget(ask(f"conversation:{TALK}"))
+    conn.execute(
+        text(
+            "update ocd.artifact set deleted_at = clock_timestamp() where removed_at is not null"  # as rotation does
+        )
+    )
+    conn.commit()
+    asked = []
+
+    class Listening(FolderStore):
+        def delete(self, name):
+            asked.append(name)
+
+    forget(ask("conversation:nobody"), store=Listening(store.root))
+
+    assert asked == []
+
+
+def test_every_batch_goes_on_behind_the_one_before(conn, person, ask, forget, monkeypatch):
+    monkeypatch.setattr(erase, "BATCH_ROWS", 2)
+
+    report = forget(ask(*SAID))
+
+    assert report.tables["agent_queries"] == 6
+    assert len(ids(conn, "agent_queries")) == 1500
 
 
 def test_an_archive_that_does_not_read_back_stays(conn, store, person, prove, delete, ask, forget):

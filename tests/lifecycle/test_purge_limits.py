@@ -17,7 +17,8 @@ from ocd.core.db import redacted, sqlalchemy_url
 from ocd.core.errors import ApprovalNeeded, BackupMissing, ConfigError, PolicyRefused
 from ocd.datasets.agents import AGENT_APPROVALS, AGENT_QUERIES
 from ocd.datasets.ledger import LOG_LINE
-from ocd.ledger import approvals, retention
+from ocd.ledger import approvals, claims, retention
+from ocd.ledger.evidence import to_evidence
 from ocd.ledger.windows import Daily
 from ocd.lifecycle import archive, pace
 from ocd.lifecycle.policy import Limits
@@ -122,6 +123,23 @@ def test_a_limit_is_about_the_whole_plan_and_not_about_what_is_left_of_it(
 
     with pytest.raises(ApprovalNeeded, match="35 %"):
         delete(run=start_run("lifecycle.purge", subject=subject), terms=CAPPED)
+
+
+def test_a_purge_that_was_done_but_not_told_is_told_by_the_next_try(
+    conn, db, store, keeper_for, prove, start_run
+):
+    """Whatever happened to its proof meanwhile: there is nothing left to be refused."""
+    add_queries(conn, 300, created_at=OLD)
+    prove()
+    run = start_run("lifecycle.purge", subject={"dataset": "agent_queries"}, lease_s=0)
+    report = purge(
+        conn, AGENT_QUERIES, run=run, store=store, keeper=keeper_for(run), now=NOW, terms=TERMS
+    )
+
+    heir = claims.claim(db.engine, run.id, job=run.job, worker="heir", lease_s=30)
+
+    assert heir.settled.rows == 300
+    assert to_evidence(heir.settled) == to_evidence(report)
 
 
 def test_a_taken_over_purge_reports_all_that_its_run_deleted(

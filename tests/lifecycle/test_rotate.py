@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -11,7 +12,8 @@ from sqlalchemy import text
 from ocd.core.errors import LeaseLost, StoreUnavailable
 from ocd.core.store import FolderStore
 from ocd.datasets.agents import AGENT_QUERIES
-from ocd.ledger import holds
+from ocd.ledger import claims, holds
+from ocd.ledger.evidence import to_evidence
 from ocd.ledger.holds import Held
 from ocd.lifecycle import rotate as rotation
 from ocd.lifecycle.backup import backup
@@ -219,6 +221,34 @@ def test_a_rotation_that_dies_half_way_is_finished_by_the_next(
 
     assert manifests(store) == [copies[0], copies[3]]
     assert len({name.rsplit("/", 1)[0] for name in store.list("backups")}) == 2
+
+
+@pytest.mark.parametrize("deletions", [0, 1, 30, 31, 40])
+def test_a_rotation_that_is_taken_over_tells_of_all_that_it_removed(
+    conn, db, store, copies, turn, start_run, deletions
+):
+    wanted = rotation.plan(conn, store=store, rotation=KEEP_ONE, now=the_time(conn))
+    run = start_run("lifecycle.rotate", lease_s=0)
+    dying = Dying(store.root)
+    dying.left = deletions
+    with pytest.raises(StoreUnavailable):
+        turn(store=dying, run=run)
+    conn.rollback()
+
+    report = turn(run=claims.claim(db.engine, run.id, job=run.job, worker="heir", lease_s=30))
+
+    assert replace(report, is_dry=True) == wanted
+
+
+def test_a_rotation_that_was_done_but_not_told_is_told_by_the_next_try(
+    conn, db, store, copies, start_run
+):
+    run = start_run("lifecycle.rotate", lease_s=0)
+    report = rotation.rotate(conn, run=run, store=store, rotation=KEEP_ONE, now=the_time(conn))
+
+    heir = claims.claim(db.engine, run.id, job=run.job, worker="heir", lease_s=30)
+
+    assert to_evidence(heir.settled) == to_evidence(report)
 
 
 def test_a_lost_lease_marks_nothing(conn, store, copies, start_run, turn):

@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
+from ocd.datasets.agent_runs import AGENT_QC
 from ocd.datasets.agents import AGENT_QUERIES
 from ocd.datasets.dashboard import FACTS
+from ocd.datasets.mirrors import CHATWOOT_CONVERSATIONS, SHOPIFY_ORDER_LINES
 from ocd.datasets.subjects import Kind, Subject
 from ocd.lifecycle import copying, traced
 from ocd.lifecycle.traced import Sieve
@@ -96,6 +98,46 @@ def test_stream_and_table_agree_about_payloads(conn, payload, is_theirs):
     )
 
     assert (sieve.removed, cursor.fetchone()[0]) == (is_theirs, is_theirs)
+
+
+@pytest.mark.parametrize(
+    "wanted", ["1042", "01042", "²", "\u0661", "-5", "99999999999999999999", "0"]
+)
+def test_stream_and_table_agree_about_numbers(conn, wanted):
+    conn.execute(
+        text(
+            "insert into landing.chatwoot_conversations (account_id, conversation_id) values (1, 1042), (1, 0), (1, 1)"
+        )
+    )
+    subjects = [Subject(Kind.CONVERSATION, wanted)]
+    columns = [one.name for one in CHATWOOT_CONVERSATIONS.columns]
+    sieve = Sieve(CHATWOOT_CONVERSATIONS, columns, traced.known_among(subjects))
+    list(sieve([copied(conn, "landing.chatwoot_conversations", columns)]))
+    condition, values = traced.condition(CHATWOOT_CONVERSATIONS, subjects)
+    cursor = copying.cursor_of(conn)
+    query = copying.sql.SQL("select count(*) from landing.chatwoot_conversations where {}")
+    cursor.execute(query.format(condition), values)
+
+    assert cursor.fetchone()[0] == sieve.removed == (wanted in {"1042", "0"})
+
+
+@pytest.mark.parametrize(
+    ("dataset", "column"),
+    [(AGENT_QUERIES, "conversation_id"), (AGENT_QC, "run_id"), (SHOPIFY_ORDER_LINES, "order_id")],
+    ids=["text", "uuid", "with a prefix"],
+)
+def test_a_persons_rows_are_found_by_index(conn, dataset, column):
+    """One person's rows are few: reading a whole table for them, batch after batch, takes hours."""
+    condition, values = traced.condition(dataset, [])
+    # Never worth it on an empty table.
+    conn.execute(text("set local enable_seqscan = off"))
+    query = copying.sql.SQL("explain select from {} where {}").format(
+        copying.table_of(dataset), condition
+    )
+
+    plan = [row[0] for row in copying.cursor_of(conn).execute(query, values)]
+
+    assert any(f"Index Cond: ({column} = ANY" in line for line in plan), plan
 
 
 def test_an_id_never_stands_in_the_statement(conn):

@@ -147,6 +147,32 @@ def test_a_second_time_finds_everything_there(conn, purged, wish, undo):
     assert rows_of(conn, "agent_queries") == purged
 
 
+def scans(conn, table):
+    """How often a table was read whole."""
+    conn.execute(text("select pg_stat_force_next_flush()"))
+    conn.commit()
+    found = conn.execute(
+        text("select seq_scan from pg_stat_user_tables where relid = to_regclass(:table)"),
+        {"table": table},
+    ).scalar_one()
+    conn.rollback()
+    return found
+
+
+def test_no_batch_reads_the_whole_table(conn, purged, wish, undo, monkeypatch):
+    """Not even a table that is small as yet: it grows with every batch."""
+    monkeypatch.setattr(returning, "BATCH_ROWS", 500)
+    add_queries(conn, 500, created_at=NOW)
+    conn.execute(text("analyze agent_queries"))
+    conn.commit()
+    before = scans(conn, "agent_queries")
+
+    report = undo(wish(PURGE, purge_run(conn)))
+
+    assert report.rows == len(purged)
+    assert scans(conn, "agent_queries") == before
+
+
 def test_only_the_chosen_rows_come_back(conn, purged, wish, undo):
     report = undo(
         wish(PURGE, purge_run(conn), condition="conversation_id = 'c7' -- of one conversation")

@@ -15,6 +15,8 @@ from ocd.core.cluster import scratch_database, scratch_postgres
 from ocd.core.errors import ContractBroken, PolicyRefused
 from ocd.core.store import BLOCK
 from ocd.datasets.registry import DATASETS
+from ocd.ledger import claims
+from ocd.ledger.evidence import to_evidence
 from ocd.lifecycle import copying, loading, manifest
 from ocd.lifecycle.backup import backup
 from ocd.lifecycle.verify import EQUAL, verify
@@ -95,6 +97,17 @@ def test_a_restored_copy_equals_the_original(conn, kept, start_run, check):
         "agent_feedback": True,
         "agent_queries": True,
     }
+
+
+def test_a_proof_that_was_done_but_not_told_is_told_by_the_next_try(
+    conn, db, kept, start_run, check
+):
+    run = start_run("lifecycle.verify", lease_s=0)
+    report = check(run, scratch_postgres)
+
+    heir = claims.claim(db.engine, run.id, job=run.job, worker="heir", lease_s=30)
+
+    assert to_evidence(heir.settled) == to_evidence(report)
 
 
 def test_rows_that_change_after_the_snapshot_do_not_matter(conn, kept, start_run, check):

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from ocd.core.errors import LeaseLost
+from ocd.ledger import claims
 from ocd.ledger.evidence import MAX_BYTES, to_evidence
 from ocd.quality.check import check
 from ocd.quality.files import load
@@ -61,6 +62,18 @@ def test_the_artifact_is_indexed_as_the_run_s(conn, start_run, keeper_for):
         (page, "quality-page", run.id),
     }
     assert report.artifact.startswith("quality/2026-11-23/run-")
+
+
+def test_a_check_that_was_done_but_not_told_is_told_by_the_next_try(
+    conn, db, start_run, keeper_for
+):
+    """Asked a second time, every answer would stand twice in the rules' past."""
+    run = start_run("quality.check", lease_s=0)
+    report = check(conn, RULES, run=run, keeper=keeper_for(run), now=NOW)
+
+    heir = claims.claim(db.engine, run.id, job=run.job, worker="heir", lease_s=30)
+
+    assert to_evidence(heir.settled) == to_evidence(report)
 
 
 def test_an_attempt_that_lost_its_lease_indexes_nothing(conn, start_run, keeper_for):

@@ -8,6 +8,8 @@ import json
 import pytest
 
 from ocd.core.errors import ConfigError, ContractBroken, PolicyRefused, SourceUnavailable
+from ocd.ledger import claims
+from ocd.ledger.evidence import to_evidence
 from tests.factories.sitemaps import entry, index, many, urlset
 
 
@@ -68,6 +70,20 @@ def test_a_second_snapshot_keeps_the_history_of_every_url(site, take, ask):
         ("c", second, None),
         ("d", second, None),
     ]
+
+
+def test_a_snapshot_that_was_done_but_not_told_is_told_by_the_next_try(site, take, db, start_run):
+    """Read a second time, the site would be compared with itself: nothing added, nothing removed."""
+    site.put("/sitemap.xml", urlset(url(site, "a")))
+    take()
+    site.put("/sitemap.xml", urlset(url(site, "a"), url(site, "b")))
+    run = start_run("sources.snapshot_sitemap", lease_s=0)
+    report = take(run)
+
+    heir = claims.claim(db.engine, run.id, job=run.job, worker="heir", lease_s=30)
+
+    assert report.added == 1
+    assert to_evidence(heir.settled) == to_evidence(report)
 
 
 def test_the_diff_is_kept_as_an_artifact(site, take, ask, store, tmp_path):

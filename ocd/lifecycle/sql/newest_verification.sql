@@ -13,7 +13,6 @@ left join lateral (select t.artifact_name from ocd.backup_table t
                    where t.run_id = v.backup_run_id and t.dataset = v.dataset order by t.fence desc limit 1) c on true
 left join ocd.artifact a on a.name = c.artifact_name and a.removed_at is null
 where v.dataset = :dataset and v.is_equal and v.level >= 3
-  and not exists (select 1 from ocd.verification w
-                  where w.dataset = v.dataset and w.id > v.id and not w.is_equal)
+  and v.id > (select coalesce(max(w.id), 0) from ocd.verification w where w.dataset = :dataset and not w.is_equal)
 order by is_same_night desc, v.verified_at desc
 limit 1

@@ -200,6 +200,7 @@ def _store(
         _keep_copies(conn, compared.found, keeper)
         _keep_pages(conn, compared, keeper)
         batch.progress(made.files, made.files, "files")
+        batch.report = made
 
 
 def _report(compared: _Compared, sampled: tuple[Sampled, ...]) -> SnapshotReport:
