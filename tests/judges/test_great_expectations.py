@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from datetime import timedelta
 
 import psycopg
@@ -14,7 +12,7 @@ from ocd.core.settings import PROJECT
 from ocd.quality.look import look
 from ocd.quality.policy import Mode
 from tests.factories.clock import NOW
-from tests.judges.thing import RULES, make
+from tests.judges.thing import RULES, found_by, make
 
 JUDGE = PROJECT / ".venv-quality" / "bin" / "python"
 pytestmark = pytest.mark.skipif(not JUDGE.exists(), reason="set it up with: .ci/run quality")
@@ -34,17 +32,7 @@ def test_the_same_rows_fail(db, conn, reader):
     }
     asked["url"] = asked["url"].render_as_string(hide_password=False)
 
-    judged = subprocess.run(
-        [JUDGE, PROJECT / "tests" / "judges" / "great_expectations_judge.py"],
-        input=json.dumps(asked),
-        capture_output=True,
-        text=True,
-        timeout=170,
-        check=False,
-    )
-
-    assert judged.returncode == 0, judged.stderr[-2000:]
-    theirs = json.loads(judged.stdout.splitlines()[-1])["found"]
+    theirs = found_by(JUDGE, "great_expectations_judge.py", asked)
     tables = look(conn, RULES, run=None, now=NOW, mode=Mode.FULL, reader=reader)
     ours = {one.rule.id.partition(".")[2]: one for one in tables[0].outcomes}
     rows_of_both = set(theirs) - {"freshness", "volume", "unique", "null_share"}

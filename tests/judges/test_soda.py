@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-
 import psycopg
 import pytest
 
@@ -12,7 +9,7 @@ from ocd.core.settings import PROJECT
 from ocd.quality.look import look
 from ocd.quality.policy import Mode
 from tests.factories.clock import NOW
-from tests.judges.thing import RULES, make
+from tests.judges.thing import RULES, found_by, make
 
 JUDGE = PROJECT / ".venv-soda" / "bin" / "python"
 pytestmark = pytest.mark.skipif(not JUDGE.exists(), reason="set it up with: .ci/run quality")
@@ -34,17 +31,7 @@ def test_the_same_rows_fail(db, conn, reader):
     with psycopg.connect(db.owner_url, autocommit=True) as owner:
         make(owner, 20_000)
 
-    judged = subprocess.run(
-        [JUDGE, PROJECT / "tests" / "judges" / "soda_judge.py"],
-        input=json.dumps({"url": db.owner_url, "schema": "judged"}),
-        capture_output=True,
-        text=True,
-        timeout=170,
-        check=False,
-    )
-
-    assert judged.returncode == 0, judged.stderr[-2000:]
-    theirs = json.loads(judged.stdout.splitlines()[-1])["found"]
+    theirs = found_by(JUDGE, "soda_judge.py", {"url": db.owner_url, "schema": "judged"})
     tables = look(conn, RULES, run=None, now=NOW, mode=Mode.FULL, reader=reader)
     ours = {one.rule.id.partition(".")[2]: one for one in tables[0].outcomes}
     assert {name: ours[name].failed for name in SAME} == {

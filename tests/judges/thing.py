@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from ocd.core.settings import PROJECT
 from ocd.quality.rule import Dimension, Kind, Rule, Severity, Source
 
 COLUMNS = {
@@ -56,6 +61,21 @@ def make(owner: psycopg.Connection[Any], rows: int) -> None:
     cursor = psycopg.ClientCursor(owner)
     cursor.execute(_MAKE, {"rows": rows, "parents": max(10, rows // 10)})
     cursor.execute("analyze judged.thing; analyze judged.parent")
+
+
+def found_by(python: Path, judge: str, asked: Mapping[str, str]) -> dict[str, Any]:
+    """Ask a judge, a script beside this one, with the Python of its own environment; returns what it found."""
+    judged = subprocess.run(
+        [python, PROJECT / "tests" / "judges" / judge],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert judged.returncode == 0, judged.stderr[-2000:]
+    found: dict[str, Any] = json.loads(judged.stdout.splitlines()[-1])["found"]
+    return found
 
 
 def _rule(kind: Kind, name: str, *columns: str, **params: Any) -> Rule:
